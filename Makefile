@@ -1,0 +1,49 @@
+# Two commands do everything on a bare machine with Python 3.11 or newer:
+#   make reproduce     set up, then run every paper's notebook at scale mini (PAPERS=attentive SCALE=smoke narrow it)
+#   make test          set up, then lint, unit tests and the notebooks at scale smoke
+PYTHON ?= python3
+BIN := .venv/bin
+SCALE ?= mini
+PAPERS ?=
+SMOKE := build/notebooks
+
+.PHONY: setup reproduce test lab bench lock clean
+
+setup: .venv/ready
+
+# The stamp is written last: an interrupted set-up is taken up again. uv, unlike pip, always finds the matching
+# builds of torch and torchvision.
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+		|| { rm -rf .venv; echo "Python's venv module is missing (on Debian: apt install python3-venv)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet -r requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps -e .
+	@touch $@
+
+reproduce: setup
+	$(BIN)/deblur reproduce $(PAPERS) --scale $(SCALE)
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m deblur.notebooks $(SMOKE)
+	DEBLUR_RUNS=$(CURDIR)/build/runs DEBLUR_RESULTS=$(CURDIR)/build/results \
+		$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 $(SMOKE)
+
+lab: setup
+	$(BIN)/jupyter lab notebooks
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+# New pins within the ranges of pyproject.toml; no index address gets into the file.
+lock: setup
+	$(BIN)/uv pip compile --quiet --upgrade --universal --extra notebooks --extra dev --no-header --no-annotate \
+		--no-emit-index-url pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf build runs data

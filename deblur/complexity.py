@@ -1,0 +1,128 @@
+"""What a network costs: parameters, size in both units, multiply-accumulates, runtime.
+
+Counts and MACs need no weights and no memory: they are taken on PyTorch's meta device.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from deblur.models import build
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of learned values."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def sizes(count: int) -> dict[str, float]:
+    """Size of `count` float32 parameters in MB (10^6 bytes) and MiB (2^20 bytes)."""
+    return {"size_mb": 4 * count / 1e6, "size_mib": 4 * count / 2**20}
+
+
+def on_meta(name: str, variant: str = "paper", **overrides) -> nn.Module:
+    """A network without weights."""
+    with torch.device("meta"):
+        return build(name, variant, **overrides)
+
+
+def macs(network: nn.Module, height: int, width: int) -> int:
+    """Multiply-accumulates of one (1,3,height,width) image: half of PyTorch's count of floating-point operations.
+
+    Counts convolutions and matrix products, in all scales and stages; elementwise work is not counted.
+    """
+    device = next(network.parameters()).device
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network.eval()(torch.empty(1, 3, height, width, device=device))
+    return counter.get_total_flops() // 2
+
+
+def layer_table(
+    network: nn.Module, channels: int = 3, height: int = 256, width: int = 256, depth: int = 1
+) -> pd.DataFrame:
+    """One row per call of each module down to `depth`, in order: name, type, output shape, parameters below it."""
+    rows, hooks = [], []
+
+    def record(name: str) -> Callable:
+        def hook(module: nn.Module, inputs: tuple, output: object) -> None:
+            shape = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else None
+            row = {
+                "module": name,
+                "type": type(module).__name__,
+                "output": shape,
+                "parameters": parameters(module),
+            }
+            rows.append(row)
+
+        return hook
+
+    for name, module in network.named_modules():
+        if name and name.count(".") < depth and not isinstance(module, nn.ModuleList | nn.Sequential):
+            hooks.append(module.register_forward_hook(record(name)))
+    try:
+        device = next(network.parameters()).device
+        with torch.no_grad():
+            network.eval()(torch.empty(1, channels, height, width, device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return pd.DataFrame(rows)
+
+
+def time_calls(calls: dict[str, Callable[[], object]], repeats: int = 5) -> dict[str, list[float]]:
+    """Milliseconds of each call, warmed up once, interleaved so that a noisy machine treats all alike, synchronised."""
+    for call in calls.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            _synchronise()
+            start = time.perf_counter()
+            call()
+            _synchronise()
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def runtime(network: nn.Module, height: int, width: int, device: str = "cpu", repeats: int = 5) -> dict[str, object]:
+    """Median and spread of one forward pass of (1,3,height,width), with the device and its threads."""
+    network = network.to(device).eval()
+    image = torch.rand(1, 3, height, width, device=device)
+    with torch.inference_mode():
+        times = time_calls({"forward": lambda: network(image)}, repeats)["forward"]
+    return {
+        "runtime_ms": statistics.median(times),
+        "runtime_spread_ms": max(times) - min(times),
+        "runtime_size": f"{height}x{width}",
+        "runtime_device": device_name(device),
+    }
+
+
+def device_name(device: str = "cpu") -> str:
+    """The GPU's name, or "CPU, N threads"."""
+    if str(device).startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def cost(name: str, variant: str = "paper") -> dict[str, float]:
+    """Parameters, sizes and MACs (256x256 and 720x1280) of the paper-size graph."""
+    network = on_meta(name, variant)
+    count = parameters(network)
+    return {
+        "parameters": count,
+        **sizes(count),
+        "gmacs_256": macs(network, 256, 256) / 1e9,
+        "gmacs_720p": macs(network, 720, 1280) / 1e9,
+    }

@@ -1,0 +1,152 @@
+"""Figures 1 to 10 of the attentive paper; every function draws one, from arrays."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deblur.figures import diagram, heat, panels
+
+Maps = Mapping[str, np.ndarray]
+"""Block label ("encoder 1" ... "decoder 9") -> SA map (h,w)."""
+
+
+def middle_blocks(maps: Maps) -> dict[str, list[str]]:
+    """The middle block of each of the three groups a side: blocks 2, 5, 8 at paper size (Fig. 8)."""
+    chosen = {}
+    for side in ("encoder", "decoder"):
+        count = sum(label.startswith(side) for label in maps) // 3
+        chosen[side] = [f"{side} {group * count + (count + 1) // 2}" for group in range(3)]
+    return chosen
+
+
+def figure1(images: Sequence[np.ndarray], maps: Sequence[Maps]) -> Figure:
+    """Fig. 1: inputs, and the SA maps of the middle encoder and decoder block (block 5 at paper size)."""
+    chosen = middle_blocks(maps[0])
+    encoder, decoder = chosen["encoder"][1], chosen["decoder"][1]
+    rows = [
+        images,
+        *([heat(m[name], image.shape[:2]) for m, image in zip(maps, images)] for name in (encoder, decoder)),
+    ]
+    return panels(rows, row_titles=["blurred", f"SA, {encoder}", f"SA, {decoder}"])
+
+
+def figure2(framework: tuple, module: tuple) -> Sequence[Figure]:
+    """Fig. 2: the coarse-to-fine framework, and one module M with its two skips, as traced."""
+    return diagram(*framework, "Framework: three calls of M, coarse to fine", columns=4), diagram(
+        *module, "One module M at the finest scale: encoder groups, decoder groups, additive skips", columns=9
+    )
+
+
+def figure3(block: tuple) -> Figure:
+    """Fig. 3: a residual attention block, as traced."""
+    return diagram(*block, "Residual attention block (RAB)")
+
+
+def figure4(spatial: tuple) -> Figure:
+    """Fig. 4: the spatial attention unit, as traced."""
+    return diagram(*spatial, "Spatial attention (SA)")
+
+
+def figure5(channel: tuple) -> Figure:
+    """Fig. 5: the channel attention unit, as traced."""
+    return diagram(*channel, "Channel attention (CA)")
+
+
+def with_crops(images: Sequence[np.ndarray], centre: tuple[int, int], side: int = 40) -> list[np.ndarray]:
+    """The same square crop of every image, enlarged to the image's height and pasted at its right."""
+    y = int(np.clip(centre[0] - side // 2, 0, images[0].shape[0] - side))
+    x = int(np.clip(centre[1] - side // 2, 0, images[0].shape[1] - side))
+    joined = []
+    for image in images:
+        height = image.shape[0]
+        crop = cv2.resize(image[y : y + side, x : x + side], (height, height), interpolation=cv2.INTER_NEAREST)
+        joined.append(np.concatenate([image, np.full((height, 4, 3), 255, image.dtype), crop], axis=1))
+    return joined
+
+
+def sharpest_difference(blurred: np.ndarray, sharp: np.ndarray) -> tuple[int, int]:
+    """Where blur does most harm: the peak (y, x) of the smoothed difference."""
+    difference = np.abs(blurred.astype(np.float64) - sharp).mean(-1)
+    return np.unravel_index(cv2.GaussianBlur(difference, (0, 0), 10).argmax(), difference.shape)
+
+
+def comparison(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Rows of test cases, one column a method, each image with an enlarged crop and its PSNR (Figs. 6, 9, 10).
+
+    Args:
+        cases: method -> image (H,W,3) uint8; holds "blurred", and "sharp" where there is a truth.
+        psnr_db: method -> PSNR of that case.
+    """
+    rows, labels = [], []
+    for case, scores in zip(cases, psnr_db):
+        sharp = case.get("sharp", case["blurred"])
+        centre = (
+            sharpest_difference(case["blurred"], sharp) if "sharp" in case else tuple(s // 2 for s in sharp.shape[:2])
+        )
+        rows.append(with_crops(list(case.values()), centre))
+        labels.append([f"{scores[name]:.2f} dB" if name in scores else "" for name in case])
+    return panels(rows, list(cases[0]), labels=labels, width=3.4)
+
+
+def figure6(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 6: test images, all methods there are."""
+    return comparison(cases, psnr_db)
+
+
+def figure7(cases: Sequence[Mapping[str, np.ndarray]]) -> Figure:
+    """Fig. 7: really blurred photographs, without truth."""
+    return panels([list(case.values()) for case in cases], list(cases[0]), width=3.8)
+
+
+def figure8(images: Sequence[np.ndarray], restored: Sequence[np.ndarray], maps: Sequence[Maps]) -> Figure:
+    """Fig. 8: inputs, outputs, and SA maps of the middle block of each group, encoder then decoder."""
+    chosen = middle_blocks(maps[0])
+    names = chosen["encoder"] + chosen["decoder"]
+    rows = [images, restored]
+    rows += [[heat(m[name], image.shape[:2]) for m, image in zip(maps, images)] for name in names]
+    return panels(rows, row_titles=["blurred", "restored", *names], width=2.2)
+
+
+def figure9(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 9: the network without and with attention."""
+    return comparison(cases, psnr_db)
+
+
+def figure10(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 10: failures, the cases with the smallest gain, and text."""
+    return comparison(cases, psnr_db)
+
+
+def attention_statistics(
+    maps: Maps, blurred: np.ndarray, sharp: np.ndarray, path_px: np.ndarray
+) -> list[dict[str, float | str]]:
+    """What each SA map goes with: Pearson correlations over the image's pixels, and the map's raw range.
+
+    `edges` is the Sobel magnitude of the blurred image's luma, `residual` the smoothed |blurred - sharp|, `path` the
+    true length of the way each pixel's content moved. NaN where one of the two is constant.
+    """
+    luma = cv2.cvtColor(blurred, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    edges = np.hypot(cv2.Sobel(luma, cv2.CV_64F, 1, 0), cv2.Sobel(luma, cv2.CV_64F, 0, 1))
+    residual = cv2.GaussianBlur(np.abs(blurred.astype(np.float64) - sharp).mean(-1), (0, 0), 3)
+    rows = []
+    for label, values in maps.items():
+        full = cv2.resize(values.astype(np.float64), luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        row = {"block": label, "min": values.min(), "max": values.max(), "mean": values.mean()}
+        targets = (("edges", edges), ("residual", residual), ("path", path_px))
+        rows.append(row | {f"r_{name}": _pearson(full, target) for name, target in targets})
+    return rows
+
+
+def _pearson(a: np.ndarray, b: np.ndarray) -> float:
+    if np.ptp(a) < 1e-12 or np.ptp(b) < 1e-12:
+        return float("nan")
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def mean_statistics(rows: Sequence[dict[str, float | str]]) -> pd.DataFrame:
+    """`attention_statistics` of many images, averaged block by block in order of execution."""
+    table = pd.DataFrame(rows)
+    return table.groupby("block", sort=False).mean().reset_index()

@@ -1,0 +1,39 @@
+"""The networks: one file a paper, one a baseline, one entry `build`."""
+
+from dataclasses import replace
+from types import ModuleType
+
+from torch import nn
+
+from deblur.models import attentive
+
+NETWORKS: dict[str, tuple[ModuleType, type[nn.Module]]] = {
+    "attentive": (attentive, attentive.Attentive),
+}
+"""Name -> (its file, its network); the file holds `Config` and `VARIANTS`."""
+
+
+def config(name: str, variant: str = "paper", **overrides):
+    """The `Config` of a variant at paper size, with config fields overridden; unknown names raise."""
+    module = NETWORKS[_known(name, NETWORKS, "network")][0]
+    differences = module.VARIANTS[_known(variant, module.VARIANTS, f"variant of {name}")]
+    base = module.Config()
+    for field in overrides:
+        _known(field, base.__dataclass_fields__, f"config field of {name}")
+    return replace(base, **{**differences, **overrides})
+
+
+def build(name: str, variant: str = "paper", **overrides) -> nn.Module:
+    """A fresh network, e.g. `build("attentive", "table5_only_ca", widths=(8, 16, 32))`.
+
+    Its forward takes the blurred image (N,3,H,W) in [0,1] and returns a tuple: index 0 the full-resolution restoration
+    (unclamped), the rest what is supervised besides.
+    """
+    settings = config(name, variant, **overrides)
+    return NETWORKS[name][1](settings)
+
+
+def _known(name, known, what: str):
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}; choose one of {', '.join(known)}")
+    return name

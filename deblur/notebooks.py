@@ -1,0 +1,184 @@
+"""Running the notebooks headlessly, and what their first and last cells need."""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+
+from deblur import paths, recipes, tables
+from deblur.runs import Data, Run, provenance
+
+PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
+PARAMETERS = {"scale": str, "data_root": str, "seed": int}
+"""The parameters of every paper's notebook and their types."""
+
+_STARTED = time.time()
+
+
+def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
+    """The notebook's parameters, checked: call it first, with `globals()`.
+
+    papermill only warns of a name that the notebook does not know; here it is an error, since a misspelt parameter
+    would otherwise leave a default in force.
+
+    Raises:
+        ValueError: for an unknown or mistyped parameter, listing the valid ones.
+    """
+    hidden = {"In", "Out", "exit", "quit", "open", "get_ipython"}
+    given = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_")
+        and name not in hidden
+        and not isinstance(value, ModuleType | type)
+        and not callable(value)
+    }
+    valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in PARAMETERS.items())
+    for name, value in given.items():
+        if name not in PARAMETERS:
+            raise ValueError(f"unknown parameter {name!r}; valid parameters: {valid}")
+        if type(value) is not PARAMETERS[name]:
+            raise ValueError(f"parameter {name}={value!r} must be a {PARAMETERS[name].__name__}; valid: {valid}")
+    if given["scale"] not in recipes.SCALES:
+        raise ValueError(f"parameter scale={given['scale']!r} must be one of {', '.join(recipes.SCALES)}")
+    if given["scale"] == "paper" and not given["data_root"]:
+        raise ValueError("scale 'paper' trains on the official data set: give data_root, the folder of GOPRO_Large")
+    return given
+
+
+def measurement(summary: Mapping[str, float], run: Run) -> dict[str, object]:
+    """One measured row of a table: its scores, and where they come from."""
+    plan = run.plan
+    return dict(summary) | {
+        "scale": plan.scale,
+        "data": plan.data.label,
+        "protocol": "full_rgb8",
+        "steps": plan.recipe.steps,
+        "seed": plan.seed,
+        "device": run.provenance["device"],
+    }
+
+
+def finish(
+    paper: str,
+    scale: str,
+    data: Data,
+    runs: Sequence[Run],
+    measurements: Sequence[Mapping[str, object]],
+    promised: Sequence[str],
+) -> Path:
+    """Write `run.json` and assert that every promised table and figure was made, is finite and not blank.
+
+    Args:
+        runs: the main run first; `measurements` in the same order.
+        promised: paths below the results folder.
+    """
+    folder = tables.folder(scale, paper)
+    for name in promised:
+        _assert_whole(folder / name)
+    main = measurements[0]
+    record = {
+        "paper": paper,
+        "scale": scale,
+        "data": {"name": data.label, "fingerprint": data.fingerprint},
+        "protocol": main["protocol"],
+        "gain_db": main["gain_db"],
+        "seconds": round(time.time() - _STARTED, 1),
+        "provenance": provenance(),
+        "runs": [
+            {
+                "variant": run.plan.variant,
+                "budget": run.plan.budget,
+                "key": run.plan.key,
+                "trained": run.provenance,
+            }
+            | dict(measured)
+            for run, measured in zip(runs, measurements, strict=True)
+        ],
+        "files": sorted(promised),
+    }
+    path = folder / "run.json"
+    paths.write_text(path, json.dumps(record, indent=1) + "\n")
+    return path
+
+
+def _assert_whole(path: Path) -> None:
+    """A table has rows and no infinite number; a figure opens and is not one colour."""
+    if path.suffix == ".csv":
+        table = pd.read_csv(path)
+        numbers = table.select_dtypes("number")
+        if not len(table) or np.isinf(numbers.to_numpy(dtype=float)).any():
+            raise AssertionError(f"{path.name} is empty or holds an infinite number")
+    else:
+        from PIL import Image
+
+        extrema = Image.open(path).convert("L").getextrema()
+        if extrema[0] == extrema[1]:
+            raise AssertionError(f"{path.name} is blank")
+
+
+def available() -> list[str]:
+    """The papers whose notebook exists."""
+    return [paper for paper in PAPERS if notebook_path(paper).is_file()]
+
+
+def notebook_path(paper: str) -> Path:
+    """The notebook of a paper."""
+    return paths.project_root() / "notebooks" / f"{paper}.ipynb"
+
+
+def reproduce(papers: Sequence[str], **parameters: object) -> list[Path]:
+    """Execute notebooks with papermill in this interpreter's kernel; returns the executed copies under `results/`.
+
+    A notebook that fails leaves its copy under the run store, and its exception names the cell.
+    """
+    from papermill import execute_notebook
+
+    unknown = set(papers) - set(available())
+    if unknown:
+        raise ValueError(f"no notebook for {', '.join(sorted(unknown))}; there are {', '.join(available())}")
+    executed = []
+    for paper in papers:
+        scale = str(parameters.get("scale", "mini"))
+        draft = paths.runs_dir() / "notebooks" / f"{paper}-{scale}.ipynb"
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        execute_notebook(notebook_path(paper), draft, parameters, kernel_name="python3", log_output=False)
+        executed.append(_deliver(draft, tables.folder(scale, paper) / f"{paper}.ipynb"))
+    return executed
+
+
+def _deliver(draft: Path, path: Path) -> Path:
+    """Move an executed notebook to its place, without the paths of the machine it ran on."""
+    content = json.loads(draft.read_text(encoding="utf-8"))
+    kept = {"parameters": content["metadata"].get("papermill", {}).get("parameters", {})}
+    content["metadata"]["papermill"] = kept
+    for cell in content["cells"]:
+        cell["metadata"].pop("papermill", None)
+        cell["metadata"].pop("execution", None)
+    paths.write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    draft.unlink()
+    return path
+
+
+def prepare(folder: Path, scale: str = "smoke") -> list[Path]:
+    """Parameterised but not executed copies of all notebooks, for nbval, which cannot pass a parameter."""
+    from papermill import execute_notebook
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    copies = [folder / f"{paper}.ipynb" for paper in available()]
+    for copy in copies:
+        execute_notebook(notebook_path(copy.stem), copy, {"scale": scale}, prepare_only=True, progress_bar=False)
+    return copies
+
+
+if __name__ == "__main__":
+    import sys
+
+    for written in prepare(Path(sys.argv[1])):
+        print(written)

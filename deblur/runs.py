@@ -1,0 +1,330 @@
+"""The run store: every training once, named by what it depends on, found again by all notebooks.
+
+A run's key is a hash of its recipe, its network's configuration, the data and the code that they reach (network, loss,
+training, data). A run folder under `paths.runs_dir()` holds `recipe.json`, `provenance.json`, `log.csv`, `state.pt`
+(while it can still be continued), `model.safetensors` and `per_image.csv` (the test split, scored once).
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property, partial
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+from filelock import FileLock
+from lightning_fabric import Fabric
+from torch import nn
+from tqdm.auto import tqdm
+
+from deblur import evaluation, models, paths, recipes, training
+from deblur.complexity import device_name
+from deblur.data import loading, mini, official
+from deblur.losses import LOSSES
+from deblur.source import code_hash
+
+SOURCES = ("deblur", "notebooks", "pyproject.toml", "requirements.lock")
+"""What must be committed for a result to count as made from a commit."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A benchmark on disk: its name, root, the GoPro variant read from it, and a fingerprint of its content."""
+
+    name: str
+    root: Path
+    variant: str
+    fingerprint: str
+    bundled: bool
+
+    def pairs(self, split: str, limit: int | None = None) -> list[official.Pair]:
+        """Pairs of a split; `limit` takes so many, spread over sequences and over kinds of blur."""
+        pairs = official.find_pairs(self.name, self.root, split, variant=self.variant)
+        if limit is None or limit >= len(pairs):
+            return pairs
+        return [pairs[(i * len(pairs) // limit + i) % len(pairs)] for i in range(limit)]
+
+    def validation(self, limit: int | None = None) -> list[official.Pair]:
+        """The validation split, empty where the benchmark has none (the papers watch none either)."""
+        return self.pairs("validation", limit) if self.bundled else []
+
+    @property
+    def label(self) -> str:
+        """The name for tables: `mini GoPro` for the bundled benchmark."""
+        return f"{'mini ' if self.bundled else ''}{self.name} ({self.variant})"
+
+
+def open_data(data_root: str | Path = "", variant: str = "blur") -> Data:
+    """The GoPro tree at `data_root`, or the bundled benchmark (written now if need be) when none is given."""
+    root = Path(data_root).expanduser() if data_root else mini.ensure("gopro")
+    manifest = root / "manifest.json"
+    if manifest.is_file():
+        fingerprint = json.loads(manifest.read_text(encoding="utf-8"))["pixels"][:16]
+        return Data("gopro", root, variant, fingerprint, bundled=True)
+    pairs = [pair for split in ("train", "test") for pair in official.find_pairs("gopro", root, split, variant=variant)]
+    listing = [(pair.name, pair.blurred.stat().st_size, pair.sharp.stat().st_size) for pair in pairs]
+    digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+    return Data("gopro", root, variant, digest[:16], bundled=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training: which network, how, on what.
+
+    Attributes:
+        budget: "main", or "row" for the common step budget of ablation rows.
+    """
+
+    data: Data
+    paper: str
+    variant: str = "paper"
+    scale: str = "mini"
+    budget: str = "main"
+    seed: int = 0
+
+    @cached_property
+    def recipe(self) -> recipes.Recipe:
+        """The recipe; crops come from the tree unless the bundled scenes are asked for and the data are theirs."""
+        found = recipes.recipe(self.paper, self.variant, self.scale, self.budget)
+        return found if self.data.bundled else recipes.replace(found, data="tree")
+
+    @cached_property
+    def content(self) -> dict:
+        """Everything the result depends on, as plain JSON values."""
+        module, network = models.NETWORKS[self.paper]
+        source = mini.fresh_shot if self.recipe.data == "synthesis" else official.read_pair
+        config = models.config(self.paper, self.variant, **self.recipe.config)
+        found = {
+            "paper": self.paper,
+            "config": asdict(config),
+            "recipe": training_part(self.recipe),
+            "seed": self.seed,
+            "data": {
+                "name": self.data.name,
+                "variant": self.data.variant,
+                "fingerprint": self.data.fingerprint,
+            },
+            "code": code_hash(
+                network, module.Config, LOSSES[self.recipe.loss], training.train, loading.Batches, source
+            ),
+        }
+        return json.loads(json.dumps(found))
+
+    @cached_property
+    def key(self) -> str:
+        """Sixteen hexadecimal digits that name the run."""
+        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lies; two variants whose trainings are the same share one folder."""
+        return paths.runs_dir() / self.paper / self.key
+
+    @property
+    def title(self) -> str:
+        """For progress bars and messages."""
+        return f"{self.paper} {self.variant} ({self.scale}, {self.recipe.steps} steps, seed {self.seed})"
+
+    def network(self) -> nn.Module:
+        """The untrained network, its weights drawn from the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return models.build(self.paper, self.variant, **self.recipe.config)
+
+
+def training_part(recipe: recipes.Recipe) -> dict:
+    """The fields of a recipe that decide the weights and the scored pairs; the rest only watches or speeds up."""
+    watching = {"row_steps", "log_every", "checkpoint_every", "validate_every", "workers", "config"}
+    return {name: value for name, value in asdict(recipe).items() if name not in watching}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training."""
+
+    plan: Plan
+
+    @property
+    def provenance(self) -> dict:
+        """Commit, versions, device, threads, seconds: see `provenance`."""
+        return json.loads((self.plan.folder / "provenance.json").read_text(encoding="utf-8"))
+
+    def scores(self) -> pd.DataFrame:
+        """The test split, one row per image."""
+        return pd.read_csv(self.plan.folder / "per_image.csv")
+
+    def log(self) -> pd.DataFrame:
+        """Steps, losses and validation scores of the training."""
+        return pd.read_csv(self.plan.folder / "log.csv")
+
+    def network(self) -> nn.Module:
+        """The trained network, in evaluation mode."""
+        network = self.plan.network()
+        training.load_weights(network, self.plan.folder / "model.safetensors")
+        return network.eval()
+
+
+def blurred_scores(data: Data, limit: int | None = None) -> pd.DataFrame:
+    """Scores of the blurred input on the test split: what every gain is counted from."""
+    key = hashlib.sha256(
+        f"{data.fingerprint} {data.variant} {limit} {code_hash(evaluation.score)}".encode()
+    ).hexdigest()
+    path = paths.runs_dir() / "blurred" / f"{key[:16]}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            scores = evaluation.evaluate(evaluation.identity, data.pairs("test", limit), "blurred input")
+            paths.write_text(path, scores.to_csv(index=False))
+    return pd.read_csv(path)
+
+
+def load_or_run(plans: Sequence[Plan], processes: int | None = None) -> list[Run]:
+    """The runs of `plans`, trained now where the store lacks them, with one bar over all steps.
+
+    On a CPU as many runs go side by side as there are cores, one thread each: on small networks that does more work
+    than one run with many threads, and the weights do not depend on the number of cores. On a GPU they go one by one.
+    """
+    missing = list({plan.key: plan for plan in plans if not is_complete(plan)}.values())
+    if missing:
+        if processes is None:
+            processes = 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+        # Longest first, so that no core waits long at the end.
+        _run_side_by_side(sorted(missing, key=lambda plan: -plan.recipe.steps), min(processes, len(missing)))
+    return [Run(plan) for plan in plans]
+
+
+def is_complete(plan: Plan) -> bool:
+    """Whether a run is finished and scored."""
+    return all((plan.folder / name).is_file() for name in ("model.safetensors", "per_image.csv", "provenance.json"))
+
+
+def _run_side_by_side(plans: list[Plan], processes: int) -> None:
+    context = multiprocessing.get_context("spawn")
+    done = context.Value("q", 0)
+    pool = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(done,))
+    bar = tqdm(
+        total=sum(plan.recipe.steps for plan in plans),
+        desc=f"{len(plans)} trainings",
+        unit="step",
+        mininterval=5,
+    )
+    try:
+        pending = {pool.submit(_train_and_score, plan) for plan in plans}
+        while pending:
+            finished, pending = wait(pending, timeout=1)
+            for future in finished:
+                future.result()
+            bar.update(done.value - bar.n)
+    except BaseException:
+        for process in list(pool._processes.values()):
+            process.terminate()
+        raise
+    finally:
+        bar.close()
+        pool.shutdown(cancel_futures=True)
+
+
+_steps_done = None
+
+
+def _start_worker(done) -> None:
+    """In a worker: one thread, and a shared counter of steps for the parent's bar."""
+    global _steps_done
+    _steps_done = done
+    torch.set_num_threads(1)
+
+
+def _count_step() -> None:
+    if _steps_done is not None:
+        with _steps_done.get_lock():
+            _steps_done.value += 1
+
+
+def _train_and_score(plan: Plan) -> None:
+    """Make one run, or continue it; a second process that wants the same run waits and finds it made."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(plan.folder / "lock"):
+        if is_complete(plan):
+            return
+        started = time.time()
+        paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
+        network = plan.network()
+        if not (plan.folder / "model.safetensors").is_file():
+            train(plan, network, on_step=_count_step)
+        training.load_weights(network, plan.folder / "model.safetensors")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        pairs = plan.data.pairs("test", plan.recipe.test_pairs)
+        scores = evaluation.evaluate(evaluation.restorer(network, device), pairs)
+        paths.write_text(plan.folder / "per_image.csv", scores.to_csv(index=False))
+        record = provenance() | {"seconds": round(time.time() - started, 1), "device": device_name(device)}
+        paths.write_text(plan.folder / "provenance.json", json.dumps(record, indent=1))
+
+
+def train_one(plan: Plan, devices: str = "auto", nodes: int = 1) -> None:
+    """Train one plan on one or many devices, as `deblur train` does under torchrun or SLURM, and score it."""
+    if not is_complete(plan):
+        fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)
+        fabric.launch()
+        if not (plan.folder / "model.safetensors").is_file():
+            train(plan, plan.network(), fabric)
+        if fabric.is_global_zero:
+            _train_and_score(plan)
+
+
+def train(
+    plan: Plan, network: nn.Module, fabric: Fabric | None = None, on_step: Callable[[], None] | None = None
+) -> None:
+    """Train a plan's network into its folder; continues where an interrupted call stopped."""
+    recipe = plan.recipe
+    if recipe.data == "synthesis":
+        source = loading.Synthesis()
+    else:
+        source = loading.Tree(plan.data.pairs("train"))
+    batches = loading.Batches(source, recipe.crop, recipe.batch, plan.seed, recipe.edge)
+    watched = plan.data.validation(recipe.test_pairs)
+
+    def validate(network: nn.Module) -> dict[str, float]:
+        device = next(network.parameters()).device
+        return {"psnr_db": float(evaluation.evaluate(evaluation.restorer(network, device), watched)["psnr_db"].mean())}
+
+    loss = partial(LOSSES[recipe.loss], **recipe.loss_args)
+    training.train(
+        network,
+        loss,
+        recipe,
+        batches,
+        plan.folder,
+        validate if watched else None,
+        fabric,
+        plan.title,
+        on_step,
+    )
+
+
+@cache
+def provenance() -> dict:
+    """Where a result comes from: commit, dirty flag, package and Python versions, processor, cores, threads."""
+    packages = ("torch", "torchvision", "lightning-fabric", "numpy", "opencv-python-headless", "scikit-image")
+    return {
+        "commit": _git("rev-parse", "HEAD") or "unknown",
+        "dirty": bool(_git("status", "--porcelain", "--", *SOURCES)),
+        "versions": {name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=paths.project_root(), capture_output=True, text=True, check=False)
+    return done.stdout.strip()

@@ -1,0 +1,147 @@
+"""The papers' tables, printed beside measured.
+
+A printed table is a frozen CSV under `results/printed/`. Its measured twin carries the columns `*_printed` and
+`*_measured` and, in every row, where the measurement comes from. Below `paper` scale no difference to a printed value
+is formed: what is shown instead is the gain over the blurred input and, in ablations, the printed and the measured
+difference to the table's own reference row.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from deblur import paths
+
+NETWORK_OF = {
+    "Nah et al.": "mscnn",
+    "SRN": "srn",
+    "Gao et al.": "pss_nsc",
+    "DMPHN": "dmphn",
+    "DMPHN(4)": "dmphn_stack4",
+}
+"""Method as the tables print it -> network; rows fill in once `deblur.models` has that network."""
+
+PENDING = "printed only: this method is not built here"
+
+
+def printed(paper: str, table: int) -> pd.DataFrame:
+    """A table as the paper prints it; text, so that trailing zeros stay."""
+    path = paths.printed_dir() / paper / f"table{table}.csv"
+    if not path.is_file():
+        known = sorted(p.relative_to(paths.printed_dir()).as_posix() for p in paths.printed_dir().rglob("table*.csv"))
+        raise FileNotFoundError(f"no printed table {path.name} of {paper!r}; there are {', '.join(known)}")
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def side_by_side(
+    paper: str, table: int, measured: Mapping[str, Mapping[str, object]], reference: str | None = None
+) -> pd.DataFrame:
+    """A printed table with its measured columns.
+
+    Args:
+        measured: method as printed -> its measurements (`psnr_db`, `gain_db`, `steps`, ...).
+        reference: the row that differences of `psnr_db` are taken to, in ablations.
+
+    Raises:
+        ValueError: if a measured method is not a row of the table.
+    """
+    rows = printed(paper, table)
+    unknown = set(measured) - set(rows["method"])
+    if unknown:
+        raise ValueError(f"{sorted(unknown)} are no rows of {paper} table {table}; it has {list(rows['method'])}")
+    values = [
+        column for column in rows if column.endswith("_db") or column in ("ssim", "ms_ssim", "size_mb", "runtime_s")
+    ]
+    result = rows.rename(columns={column: f"{column}_printed" for column in values})
+    result = result.drop(columns=[column for column in ("runtime_as_printed", "own") if column in result])
+    found = pd.DataFrame([measured.get(method, {}) for method in rows["method"]], index=rows.index)
+    scores = [column for column in found if column.startswith(("psnr", "ssim", "gain", "size", "runtime_ms"))]
+    result = result.join(found.rename(columns={column: f"{column}_measured" for column in scores}))
+    if reference is not None:
+        result = _with_differences(result, reference)
+    result["note"] = ["" if method in measured else PENDING for method in rows["method"]]
+    return result
+
+
+def _with_differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Printed and measured difference in dB to the reference row."""
+    base = table.set_index("method").loc[reference]
+    table["delta_db_printed"] = table["psnr_db_printed"].astype(float) - float(base["psnr_db_printed"])
+    if "psnr_db_measured" in table:
+        table["delta_db_measured"] = table["psnr_db_measured"] - base["psnr_db_measured"]
+    return table
+
+
+def folder(scale: str, paper: str) -> Path:
+    """Where the results of a paper's notebook at a scale lie."""
+    return paths.results_dir() / scale / paper
+
+
+def save(table: pd.DataFrame, scale: str, paper: str, name: str) -> Path:
+    """Write a table under its name, e.g. `table5`, atomically; six significant decimals are plenty."""
+    path = folder(scale, paper) / "tables" / f"{name}.csv"
+    paths.write_text(path, table.to_csv(index=False, float_format="%.6g"))
+    return path
+
+
+def show(table: pd.DataFrame, caption: str):
+    """A table for a notebook: numbers rounded by unit, empty cells blank, one caption."""
+    digits = {column: 4 for column in table if "ssim" in column} | {column: 2 for column in table if "_db" in column}
+    digits |= {column: 1 for column in table if "_ms" in column or "gmacs" in column}
+    digits |= {column: 2 for column in table if "size_m" in column}
+    formats = {column: f"{{:.{digits.get(column, 3)}f}}" for column in table.select_dtypes("float") if column in table}
+    formats |= {column: "{:.0f}" for column in ("steps", "seed", "parameters") if column in table}
+    style = table.style.format(formats, na_rep="").hide(axis="index").set_caption(caption)
+    return style.set_table_styles([{"selector": "caption", "props": "caption-side: top; text-align: left"}])
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Where the measured cells of a table come from, in one line."""
+    parts = []
+    for name in ("scale", "data", "protocol", "steps", "seed", "device"):
+        values = table[name].dropna().unique() if name in table else []
+        shown = ", ".join(f"{value:.0f}" if isinstance(value, float) else str(value) for value in values)
+        parts += [f"{name} {shown}"] if shown else []
+    return "Measured here: " + ("; ".join(parts) or "nothing yet")
+
+
+STATUS = ("<!-- status: written by `deblur status --write` -->", "<!-- end of status -->")
+
+
+def status() -> str:
+    """The state of all papers as a Markdown table, from what lies under `results/`."""
+    lines = [
+        "| paper | scale | data | gain over the blurred input | steps | rows measured / printed | device |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for path in sorted(paths.results_dir().glob("*/*/run.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        main = record["runs"][0]
+        measured, total = rows_measured(path.parent)
+        lines.append(
+            f"| {record['paper']} | {record['scale']} | {record['data']['name']} | {record['gain_db']:+.2f} dB | "
+            f"{main['steps']} | {measured} / {total} | {main['device']} |"
+        )
+    return "\n".join(lines)
+
+
+def rows_measured(folder: Path) -> tuple[int, int]:
+    """Rows with a measured PSNR, and all rows, over the tables of a results folder."""
+    measured = total = 0
+    for path in sorted((folder / "tables").glob("table*.csv")):
+        table = pd.read_csv(path)
+        total += len(table)
+        if "psnr_db_measured" in table:
+            measured += int(table["psnr_db_measured"].notna().sum())
+    return measured, total
+
+
+def write_status() -> Path:
+    """Put the status table between its two marks in README.md."""
+    path = paths.project_root() / "README.md"
+    before, rest = path.read_text(encoding="utf-8").split(STATUS[0])
+    after = rest.split(STATUS[1])[1]
+    paths.write_text(path, f"{before}{STATUS[0]}\n{status()}\n{STATUS[1]}{after}")
+    return path

@@ -1,0 +1,167 @@
+"""One training loop for every network, on Lightning Fabric: CPU, one GPU or many, interrupted and continued.
+
+A run folder receives `state.pt` (everything needed to continue), `log.csv` and, when the last step is done,
+`model.safetensors`. All are written whole or not at all. An interrupted run that is called again with the same
+arguments continues, and ends with the same weights as an uninterrupted one (bit for bit on a CPU).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from deblur import paths
+from deblur.data.loading import Batches
+from deblur.recipes import Recipe
+
+
+class DivergedError(RuntimeError):
+    """The loss or its gradient is no longer finite."""
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """`lr (1 - k/K)^power`: the polynomial decay of SRN's code, which three of the papers print in other words."""
+    return recipe.lr * (1 - step / recipe.steps) ** recipe.power
+
+
+Loss = Callable[[tuple[Tensor, ...], Tensor], dict[str, Tensor]]
+
+
+def train(
+    network: nn.Module,
+    loss: Loss,
+    recipe: Recipe,
+    batches: Batches,
+    folder: Path,
+    validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    fabric: Fabric | None = None,
+    title: str = "train",
+    on_step: Callable[[], None] | None = None,
+) -> None:
+    """Train `network` in place and leave its weights in `folder`.
+
+    Args:
+        network: forward takes (N,3,H,W) in [0,1] and returns a tuple, full resolution first.
+        loss: takes the outputs and the sharp image, returns the weighted terms to add.
+        batches: by step; reshared among processes by this function.
+        validate: called every `recipe.validate_every` steps and at the end; its numbers go into the log.
+        fabric: where to run; the default takes whatever one device there is.
+        title: for the progress bar.
+        on_step: called after every step, in place of the bar.
+
+    Raises:
+        DivergedError: at the first non-finite loss or gradient, naming the step.
+    """
+    fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)
+    fabric.launch()
+    batches = replace(batches, rank=fabric.global_rank, world=fabric.world_size)
+    if recipe.channels_last:
+        network.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=recipe.betas, eps=recipe.eps)
+    network, optimiser = fabric.setup(network, optimiser)
+    state = {"network": network, "optimiser": optimiser, "step": 0, "log": [], "rng": torch.get_rng_state()}
+    if (folder / "state.pt").exists():
+        fabric.load(folder / "state.pt", state)
+        torch.set_rng_state(state["rng"])
+    folder.mkdir(parents=True, exist_ok=True)
+
+    network.train()
+    start = state["step"]
+    loader = batches.loader(start, recipe.steps, recipe.workers)
+    quiet = on_step is not None or not fabric.is_global_zero
+    steps = range(start, recipe.steps)
+    for step in tqdm(steps, initial=start, total=recipe.steps, desc=title, unit="step", mininterval=5, disable=quiet):
+        blurred, sharp = (fabric.to_device(image) for image in next(loader))
+        if recipe.channels_last:
+            blurred = blurred.contiguous(memory_format=torch.channels_last)
+        row = {"step": step + 1, "lr": learning_rate(recipe, step)}
+        row |= _update(fabric, network, loss, optimiser, blurred, sharp, row)
+        done = step + 1 == recipe.steps
+        if validate and (done or row["step"] % recipe.validate_every == 0):
+            row |= _validate(network, validate)
+        if done or row["step"] % recipe.log_every == 0 or "val_psnr_db" in row:
+            state["log"].append(row)
+        if done or row["step"] % recipe.checkpoint_every == 0:
+            state |= {"step": row["step"], "rng": torch.get_rng_state()}
+            _checkpoint(fabric, state, folder)
+        if on_step:
+            on_step()
+    if fabric.is_global_zero:
+        save_weights(network.module, folder / "model.safetensors")
+    fabric.barrier()
+
+
+def _update(
+    fabric: Fabric,
+    network: nn.Module,
+    loss: Loss,
+    optimiser: torch.optim.Optimizer,
+    blurred: Tensor,
+    sharp: Tensor,
+    row: dict[str, float],
+) -> dict[str, float]:
+    """One optimiser step; returns the loss, its terms and the gradient norm."""
+    for group in optimiser.param_groups:
+        group["lr"] = row["lr"]
+    optimiser.zero_grad()
+    terms = loss(network(blurred), sharp)
+    total = sum(terms.values())
+    fabric.backward(total)
+    norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    found = {"loss": total.item(), "gradient_norm": norm.item()} | {name: term.item() for name, term in terms.items()}
+    if not all(math.isfinite(value) for value in found.values()):
+        raise DivergedError(
+            f"step {row['step']}: {found}; the weights were not updated. Lower lr (now {row['lr']:g}) or look at the "
+            "batch of this step"
+        )
+    optimiser.step()
+    return found
+
+
+def _validate(network: nn.Module, validate: Callable[[nn.Module], dict[str, float]]) -> dict[str, float]:
+    network.eval()
+    scores = {f"val_{name}": value for name, value in validate(network).items()}
+    network.train()
+    return scores
+
+
+def _checkpoint(fabric: Fabric, state: dict, folder: Path) -> None:
+    """Write the state and the log; only the first process writes, and the log never runs ahead of the state."""
+    if fabric.is_global_zero:
+        with paths.replacing(folder / "state.pt") as draft:
+            fabric.save(draft, state)
+        paths.write_text(folder / "log.csv", pd.DataFrame(state["log"]).to_csv(index=False))
+    fabric.barrier()
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's weights as safetensors, atomically."""
+    with paths.replacing(path) as draft:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, draft)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load safetensors weights strictly.
+
+    Raises:
+        ValueError: with the differing names and shapes.
+    """
+    found, wanted = load_file(path), network.state_dict()
+    problems = [f"missing {name}" for name in wanted.keys() - found.keys()]
+    problems += [f"unknown {name}" for name in found.keys() - wanted.keys()]
+    problems += [
+        f"{name} is {tuple(found[name].shape)}, the network has {tuple(wanted[name].shape)}"
+        for name in found.keys() & wanted.keys()
+        if found[name].shape != wanted[name].shape
+    ]
+    if problems:
+        shown = "; ".join(sorted(problems)[:8])
+        raise ValueError(f"{path} holds the weights of another network or size ({len(problems)} differences): {shown}")
+    network.load_state_dict(found)
