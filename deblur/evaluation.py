@@ -45,7 +45,7 @@ def evaluate(restore: Restore, pairs: Sequence[official.Pair], title: str = "") 
 
 
 def score(restore: Restore, pair: official.Pair) -> dict[str, object]:
-    """The scores of one pair: name, PSNR (8 bit and float), both SSIMs, and by kind of blur where the truth is there."""
+    """The scores of one pair: name, PSNR (8 bit and float), both SSIMs, and by kind of blur if truth is there."""
     blurred, sharp = official.read_pair(pair)
     restored = restore(blurred)
     restored8 = metrics.to_uint8(restored)

@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -95,13 +95,13 @@ class Plan:
     def recipe(self) -> recipes.Recipe:
         """The recipe; crops come from the tree unless the bundled scenes are asked for and the data are theirs."""
         found = recipes.recipe(self.paper, self.variant, self.scale, self.budget)
-        return found if self.data.bundled else recipes.replace(found, data="tree")
+        return found if self.data.bundled else replace(found, data="tree")
 
     @cached_property
     def content(self) -> dict:
         """Everything the result depends on, as plain JSON values."""
         module, network = models.NETWORKS[self.paper]
-        source = mini.fresh_shot if self.recipe.data == "synthesis" else official.read_pair
+        source = loading.Synthesis if self.recipe.data == "synthesis" else loading.Tree
         config = models.config(self.paper, self.variant, **self.recipe.config)
         found = {
             "paper": self.paper,
@@ -142,9 +142,17 @@ class Plan:
 
 
 def training_part(recipe: recipes.Recipe) -> dict:
-    """The fields of a recipe that decide the weights and the scored pairs; the rest only watches or speeds up."""
+    """The settings of a recipe that decide the weights and the scored pairs, where they differ from the defaults.
+
+    The rest only watches or speeds up, and a default that a later recipe brings changes nothing for the others.
+    """
     watching = {"row_steps", "log_every", "checkpoint_every", "validate_every", "workers", "config"}
-    return {name: value for name, value in asdict(recipe).items() if name not in watching}
+    defaults = {field.name: field.default for field in fields(recipe)}
+    return {
+        name: value
+        for name, value in asdict(recipe).items()
+        if name not in watching and value != defaults[name] and value != {}
+    }
 
 
 @dataclass(frozen=True)
@@ -175,9 +183,7 @@ class Run:
 
 def blurred_scores(data: Data, limit: int | None = None) -> pd.DataFrame:
     """Scores of the blurred input on the test split: what every gain is counted from."""
-    key = hashlib.sha256(
-        f"{data.fingerprint} {data.variant} {limit} {code_hash(evaluation.score)}".encode()
-    ).hexdigest()
+    key = hashlib.sha256(f"{data.fingerprint} {data.variant} {limit} {scoring()}".encode()).hexdigest()
     path = paths.runs_dir() / "blurred" / f"{key[:16]}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
@@ -203,8 +209,15 @@ def load_or_run(plans: Sequence[Plan], processes: int | None = None) -> list[Run
 
 
 def is_complete(plan: Plan) -> bool:
-    """Whether a run is finished and scored."""
-    return all((plan.folder / name).is_file() for name in ("model.safetensors", "per_image.csv", "provenance.json"))
+    """Whether a run is finished, and scored by the present code."""
+    record = Run(plan).provenance if (plan.folder / "provenance.json").is_file() else {}
+    return record.get("scoring") == scoring() and (plan.folder / "model.safetensors").is_file()
+
+
+@cache
+def scoring() -> str:
+    """Hash of the code that scores: when it changes, runs are scored again, not trained again."""
+    return code_hash(evaluation.evaluate, evaluation.score, evaluation.restorer)
 
 
 def _run_side_by_side(plans: list[Plan], processes: int) -> None:
@@ -255,59 +268,55 @@ def _train_and_score(plan: Plan) -> None:
     with FileLock(plan.folder / "lock"):
         if is_complete(plan):
             return
-        started = time.time()
-        paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
         network = plan.network()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         if not (plan.folder / "model.safetensors").is_file():
             train(plan, network, on_step=_count_step)
         training.load_weights(network, plan.folder / "model.safetensors")
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         pairs = plan.data.pairs("test", plan.recipe.test_pairs)
         scores = evaluation.evaluate(evaluation.restorer(network, device), pairs)
         paths.write_text(plan.folder / "per_image.csv", scores.to_csv(index=False))
-        record = provenance() | {"seconds": round(time.time() - started, 1), "device": device_name(device)}
-        paths.write_text(plan.folder / "provenance.json", json.dumps(record, indent=1))
+        _record(plan, Run(plan).provenance | {"scoring": scoring()})
+
+
+def _record(plan: Plan, record: dict) -> None:
+    paths.write_text(plan.folder / "provenance.json", json.dumps(record, indent=1))
 
 
 def train_one(plan: Plan, devices: str = "auto", nodes: int = 1) -> None:
     """Train one plan on one or many devices, as `deblur train` does under torchrun or SLURM, and score it."""
-    if not is_complete(plan):
-        fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)
-        fabric.launch()
-        if not (plan.folder / "model.safetensors").is_file():
-            train(plan, plan.network(), fabric)
-        if fabric.is_global_zero:
-            _train_and_score(plan)
+    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)
+    fabric.launch()
+    if not (plan.folder / "model.safetensors").is_file():
+        train(plan, plan.network(), fabric)
+    if fabric.is_global_zero:
+        _train_and_score(plan)
 
 
 def train(
     plan: Plan, network: nn.Module, fabric: Fabric | None = None, on_step: Callable[[], None] | None = None
 ) -> None:
     """Train a plan's network into its folder; continues where an interrupted call stopped."""
-    recipe = plan.recipe
-    if recipe.data == "synthesis":
-        source = loading.Synthesis()
-    else:
-        source = loading.Tree(plan.data.pairs("train"))
+    recipe, started = plan.recipe, time.time()
+    fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)
+    record = provenance() | {"device": device_name(fabric.device)}
+    if fabric.is_global_zero:
+        paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
+        _record(plan, record)
+    source = loading.Synthesis() if recipe.data == "synthesis" else loading.Tree(plan.data.pairs("train"))
     batches = loading.Batches(source, recipe.crop, recipe.batch, plan.seed, recipe.edge)
     watched = plan.data.validation(recipe.test_pairs)
 
     def validate(network: nn.Module) -> dict[str, float]:
-        device = next(network.parameters()).device
-        return {"psnr_db": float(evaluation.evaluate(evaluation.restorer(network, device), watched)["psnr_db"].mean())}
+        restore = evaluation.restorer(network, next(network.parameters()).device)
+        return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
 
     loss = partial(LOSSES[recipe.loss], **recipe.loss_args)
     training.train(
-        network,
-        loss,
-        recipe,
-        batches,
-        plan.folder,
-        validate if watched else None,
-        fabric,
-        plan.title,
-        on_step,
+        network, loss, recipe, batches, plan.folder, validate if watched else None, fabric, plan.title, on_step
     )
+    if fabric.is_global_zero:
+        _record(plan, record | {"training_seconds": round(time.time() - started, 1)})
 
 
 @cache

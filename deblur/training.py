@@ -94,6 +94,7 @@ def train(
         if on_step:
             on_step()
     if fabric.is_global_zero:
+        _write_log(state, folder)  # again: a kill may have come between the last state and its log
         save_weights(network.module, folder / "model.safetensors")
     fabric.barrier()
 
@@ -137,8 +138,12 @@ def _checkpoint(fabric: Fabric, state: dict, folder: Path) -> None:
     if fabric.is_global_zero:
         with paths.replacing(folder / "state.pt") as draft:
             fabric.save(draft, state)
-        paths.write_text(folder / "log.csv", pd.DataFrame(state["log"]).to_csv(index=False))
+        _write_log(state, folder)
     fabric.barrier()
+
+
+def _write_log(state: dict, folder: Path) -> None:
+    paths.write_text(folder / "log.csv", pd.DataFrame(state["log"]).to_csv(index=False))
 
 
 def save_weights(network: nn.Module, path: Path) -> None:

@@ -11,7 +11,8 @@ pixels of the frame, x to the right, y down. Arithmetic is float64, so that stor
 every machine.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
@@ -212,33 +213,45 @@ def expose(
     )
 
 
-def smooth_paths(rng: np.random.Generator, steps: int, count: int) -> np.ndarray:
-    """(steps, count) random cubics of time, zero at the middle: a hand's tremor within one exposure."""
+def random_cubics(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(3, count) random coefficients of t, t^2 and t^3: a hand's tremor within one exposure, mostly a drift."""
+    return rng.normal(size=(3, count)) * np.array([[1.0], [0.4], [0.3]])
+
+
+def cubic_paths(coefficients: np.ndarray, steps: int) -> np.ndarray:
+    """(steps, count) values of cubics of time in [-1,1], zero at the middle."""
     time = np.linspace(-1, 1, steps)[:, None]
-    drift, bend, wiggle = rng.normal(size=(3, count)) * np.array([[1.0], [0.4], [0.3]])
-    return drift * time + bend * time**2 + wiggle * time**3
+    return coefficients[0] * time + coefficients[1] * time**2 + coefficients[2] * time**3
 
 
-def random_camera(rng: np.random.Generator, steps: int, length_px: float, frame_size: tuple[int, int]) -> np.ndarray:
-    """(steps, 6) poses of a shaking camera whose mean path over the frame is about `length_px` long.
+def random_camera(rng: np.random.Generator, length_px: float, frame_size: tuple[int, int]) -> np.ndarray:
+    """(3, 6) coefficients of a shaking camera's poses; the mean path over the frame is about `length_px` long.
 
     Shifts dominate; tilts move the picture like shifts; roll and approach reach a third of that at the frame's edge.
     """
     height, width = frame_size
     reach = np.hypot(height, width) / 2
-    unit = np.array([1.0, 1.0, 0.3 * 2 / reach, 0.5 / width, 0.5 / width, 0.3 / reach])
-    poses = smooth_paths(rng, steps, 6) * unit
-    corners = torch.tensor(
-        [
-            [[0, 0], [width - 1, 0], [width / 2, height / 2]],
-            [[0, height - 1], [width - 1, height - 1], [width / 2, 0]],
-        ],
-        dtype=torch.float64,
-    )
+    coefficients = random_cubics(rng, 6) * [1.0, 1.0, 0.3 * 2 / reach, 0.5 / width, 0.5 / width, 0.3 / reach]
     for _ in range(2):  # the displacement is nearly linear in the pose: two corrections are plenty
-        q = camera_points(poses, corners, frame_size, None)
-        poses = poses * (length_px / float(path_lengths(q).mean()))
-    return poses
+        q = camera_points(cubic_paths(coefficients, 33), _corners(frame_size), frame_size, None)
+        coefficients = coefficients * (length_px / float(path_lengths(q).mean()))
+    return coefficients
+
+
+def _corners(frame_size: tuple[int, int]) -> Tensor:
+    """(2, 3, 2) points that stand for a frame: its corners and the middles of its long edges."""
+    height, width = frame_size
+    rows = [[[x, y] for x in (0, (width - 1) / 2, width - 1)] for y in (0, height - 1)]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def longest_step(motion: Motion, frame_size: tuple[int, int]) -> float:
+    """The longest way in pixels between two sub-frames, of camera and object together."""
+    camera = camera_points(motion.poses, _corners(frame_size), frame_size, None).diff(dim=0)
+    way = torch.hypot(camera[..., 0], camera[..., 1]).amax((1, 2))
+    if motion.object_path is not None:
+        way = way + torch.from_numpy(np.hypot(*np.diff(motion.object_path, axis=0).T))
+    return float(way.max())
 
 
 def random_motion(
@@ -252,23 +265,22 @@ def random_motion(
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of blur {kind!r}; choose one of {', '.join(KINDS)}")
-    steps = int(rng.choice([7, 9, 11, 13]))
-    length = rng.uniform(*length_px)
-    way = rng.uniform(*length_px)
-    # A cubic's fastest step is up to two and a half times its mean one.
-    steps = (steps - 1) * int(np.ceil(2.5 * (length + way * (kind == "local")) / (steps - 1))) + 1
-    motion = Motion(random_camera(rng, steps, length, frame_size), cut=kind == "sampling")
-    if kind != "local":
-        return motion
+    frames = int(rng.choice([7, 9, 11, 13]))
+    camera = random_camera(rng, rng.uniform(*length_px), frame_size)
+    blob, way = (random_blob(rng, frame_size), random_cubics(rng, 2)) if kind == "local" else (None, None)
+    if way is not None:
+        way *= rng.uniform(*length_px) / float(path_lengths(torch.from_numpy(cubic_paths(way, 33))))
+    for refined in count(1):
+        steps = (frames - 1) * refined + 1
+        path = None if way is None else cubic_paths(way, steps)
+        motion = Motion(cubic_paths(camera, steps), blob, path, cut=kind == "sampling")
+        if longest_step(motion, frame_size) < 1:
+            return motion
+
+
+def random_blob(rng: np.random.Generator, frame_size: tuple[int, int]) -> Blob:
+    """A random ellipse inside the frame, a quarter to 60 % of its height across."""
     height, width = frame_size
-    path = smooth_paths(rng, steps, 2)
-    path *= way / float(path_lengths(torch.from_numpy(path)))
-    radii = rng.uniform(0.12, 0.3, size=2) * height
-    blob = Blob(
-        x_px=rng.uniform(0.2, 0.8) * width,
-        y_px=rng.uniform(0.2, 0.8) * height,
-        radius_x_px=radii[0],
-        radius_y_px=radii[1],
-        angle_rad=rng.uniform(0, np.pi),
-    )
-    return replace(motion, blob=blob, object_path=path)
+    x, y = rng.uniform(0.2, 0.8, size=2) * [width, height]
+    radius_x, radius_y = rng.uniform(0.12, 0.3, size=2) * height
+    return Blob(x, y, radius_x, radius_y, angle_rad=rng.uniform(0, np.pi))

@@ -28,7 +28,7 @@ Readings
     ReLU after the first conv, the downs and the ups, none after a block's sum             chosen, as SRN
     Bilinear resizing with half-pixel centres; reflect padding to a multiple of 16         chosen
     No gradient through the upsampled coarse result (`detach`)                             chosen, as SRN
-    Parallel variants: both maps from X, joined by a sum or by a 1x1 convolution           chosen (only named in Table 6)
+    Parallel variants: both maps from X, joined by a sum or by a 1x1 convolution           chosen (Table 6: names only)
     Xavier weights (stated), uniform with zero biases (chosen)
     The `identity` start is ours and belongs to the short recipes: see `start_at_identity`
 """

@@ -1,0 +1,113 @@
+"""Tables: what is frozen stays frozen, what is joined is joined by name, and nothing is compared that must not be."""
+
+import hashlib
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from deblur import paths, tables
+
+PRINTED = {
+    "attentive/table1.csv": "93a1f5d9983bdc41",
+    "attentive/table2.csv": "d7009d12f504bd08",
+    "attentive/table3.csv": "51d15523f0d6b69d",
+    "attentive/table4.csv": "3b6748d1f78206a3",
+    "attentive/table5.csv": "afa102029102fdba",
+    "attentive/table6.csv": "0ac5f75f2d281a12",
+    "attentive/table7.csv": "a273969b569d69e0",
+}
+
+
+def test_printed_tables_are_frozen():
+    found = {
+        path.relative_to(paths.printed_dir()).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        for path in paths.printed_dir().rglob("*.csv")
+    }
+    assert found == PRINTED
+
+
+def test_printed_keeps_trailing_zeros_and_blanks():
+    table = tables.printed("attentive", 1).set_index("method")
+    assert table.loc["SRN", "psnr_db"] == "30.10"
+    assert table.loc["Liu et al.", "ssim"] == ""
+
+
+def test_printed_names_what_there_is():
+    with pytest.raises(FileNotFoundError, match=r"attentive/table1\.csv"):
+        tables.printed("attentive", 99)
+
+
+def test_averages_of_table_3_are_the_means_of_its_videos():
+    table = tables.printed("attentive", 3)
+    videos = table[[column for column in table if re.match(r"v\d+_", column)]].astype(float)
+    assert (videos.mean(axis=1) - table["average_psnr_db"].astype(float)).abs().max() <= 0.01
+
+
+def test_side_by_side_joins_by_method():
+    table = tables.side_by_side("attentive", 6, {"serial-cascade": {"psnr_db": 28.5, "gain_db": 1.0, "steps": 10}})
+    rows = table.set_index("method")
+    assert rows.loc["serial-cascade", ["psnr_db_printed", "psnr_db_measured", "steps"]].tolist() == ["31.23", 28.5, 10]
+    assert rows.loc["serial-cascade", "note"] == ""
+    assert pd.isna(rows.loc["parallel-concat", "psnr_db_measured"])
+    assert rows.loc["parallel-concat", "note"] == tables.PENDING
+
+
+def test_differences_are_to_the_reference_row_only():
+    measured = {"serial-cascade": {"psnr_db": 28.5}, "parallel-concat": {"psnr_db": 28.75}}
+    rows = tables.side_by_side("attentive", 6, measured, reference="serial-cascade").set_index("method")
+    assert rows.loc["parallel-concat", "delta_db_printed"] == pytest.approx(31.14 - 31.23)
+    assert rows.loc["parallel-concat", "delta_db_measured"] == pytest.approx(0.25)
+    assert rows.loc["serial-cascade", ["delta_db_printed", "delta_db_measured"]].tolist() == [0, 0]
+    # No column may hold the measured minus the printed value.
+    assert not any("printed" in column and "measured" in column for column in rows)
+
+
+def test_side_by_side_refuses_a_method_that_is_not_in_the_table():
+    with pytest.raises(ValueError, match="nobody"):
+        tables.side_by_side("attentive", 6, {"nobody": {"psnr_db": 1.0}})
+
+
+def test_caption_says_where_numbers_come_from():
+    rows = {
+        "scale": "mini",
+        "data": "mini gopro (blur)",
+        "protocol": "full_rgb8",
+        "steps": 7,
+        "seed": 3,
+        "device": "CPU",
+    }
+    table = tables.side_by_side("attentive", 6, {"serial-cascade": {"psnr_db": 28.5} | rows})
+    caption = tables.caption(table)
+    for word in ("mini gopro (blur)", "full_rgb8", "steps 7", "seed 3", "CPU"):
+        assert word in caption
+    assert "nothing yet" in tables.caption(tables.side_by_side("attentive", 2, {}))
+
+
+def test_show_rounds_and_blanks():
+    html = tables.show(
+        tables.side_by_side("attentive", 6, {"serial-cascade": {"psnr_db": 28.5049}}), "a caption"
+    ).to_html()
+    assert "28.50" in html
+    assert "nan" not in html.lower()
+    assert "a caption" in html
+
+
+def test_status_counts_rows_and_write_status_replaces_only_the_table(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLUR_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr(paths, "project_root", lambda: tmp_path)
+    folder = tables.folder("mini", "attentive")
+    (folder / "tables").mkdir(parents=True)
+    pd.DataFrame({"psnr_db_measured": [1.0, None, 2.0]}).to_csv(folder / "tables" / "table1.csv")
+    pd.DataFrame({"psnr_db_printed": [1.0]}).to_csv(folder / "tables" / "table2.csv")
+    record = {"paper": "attentive", "scale": "mini", "data": {"name": "mini gopro"}, "gain_db": 1.234}
+    (folder / "run.json").write_text(json.dumps(record | {"runs": [{"steps": 5, "device": "CPU, 1 threads"}]}))
+    assert "| attentive | mini | mini gopro | +1.23 dB | 5 | 2 / 4 |" in tables.status()
+    (tmp_path / "README.md").write_text(f"above\n{tables.STATUS[0]}\nold\n{tables.STATUS[1]}\nbelow\n")
+    tables.write_status()
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("above\n")
+    assert text.endswith("\nbelow\n")
+    assert "2 / 4" in text
+    assert "old" not in text
