@@ -17,6 +17,7 @@ PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
 PARAMETERS = {"scale": str, "data_root": str, "seed": int}
 """The parameters of every paper's notebook and their types."""
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 _STARTED = time.time()
 
 
@@ -92,6 +93,7 @@ def finish(
         "provenance": provenance(),
         "runs": [
             {
+                "paper": run.plan.paper,
                 "variant": run.plan.variant,
                 "budget": run.plan.budget,
                 "key": run.plan.key,
@@ -153,13 +155,15 @@ def reproduce(papers: Sequence[str], **parameters: object) -> list[Path]:
 
 
 def _deliver(draft: Path, path: Path) -> Path:
-    """Move an executed notebook to its place, without the paths of the machine it ran on."""
+    """Move an executed notebook to its place, without the paths of its machine and the remains of progress bars."""
     content = json.loads(draft.read_text(encoding="utf-8"))
     kept = {"parameters": content["metadata"].get("papermill", {}).get("parameters", {})}
     content["metadata"]["papermill"] = kept
     for cell in content["cells"]:
         cell["metadata"].pop("papermill", None)
         cell["metadata"].pop("execution", None)
+        if "outputs" in cell:
+            cell["outputs"] = [output for output in cell["outputs"] if WIDGET not in output.get("data", {})]
     paths.write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     draft.unlink()
     return path

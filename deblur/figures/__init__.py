@@ -118,11 +118,11 @@ def diagram(nodes: dict[str, str], edges: Sequence[tuple[str, str]], title: str,
 def _arrow(axis, start: tuple[float, float], end: tuple[float, float], distance: int) -> None:
     """Straight to the neighbour, an arc above what lies between, a curve to another row."""
     (x0, y0), (x1, y1) = start, end
-    style = {"arrowstyle": "-|>", "lw": 0.8, "color": INK, "shrinkA": 0, "shrinkB": 0, "zorder": 0}
+    style = {"arrowstyle": "-|>", "lw": 0.8, "color": INK, "shrinkA": 0, "shrinkB": 0}
     if y0 != y1:
         ends, bend = ((x0, y0 - 0.23), (x1, y1 + 0.23)), "arc3,rad=0"
     elif distance == 1:
         ends, bend = ((x0 + 0.41, y0), (x1 - 0.41, y1)), "arc3,rad=0"
     else:
         ends, bend = ((x0, y0 + 0.23), (x1, y1 + 0.23)), f"arc3,rad={-0.12 - 0.25 / (x1 - x0)}"
-    axis.annotate("", ends[1], ends[0], arrowprops=style | {"connectionstyle": bend})
+    axis.annotate("", ends[1], ends[0], arrowprops=style | {"connectionstyle": bend}, zorder=0)

@@ -1,6 +1,6 @@
 """Figures 1 to 10 of the attentive paper; every function draws one, from arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -13,8 +13,9 @@ Maps = Mapping[str, np.ndarray]
 """Block label ("encoder 1" ... "decoder 9") -> SA map (h,w)."""
 
 
-def middle_blocks(maps: Maps) -> dict[str, list[str]]:
-    """The middle block of each of the three groups a side: blocks 2, 5, 8 at paper size (Fig. 8)."""
+def middle_blocks(maps: Iterable[str]) -> dict[str, list[str]]:
+    """Of block labels, the middle one of each of the three groups a side: 2, 5, 8 at paper size (Fig. 8)."""
+    maps = list(maps)
     chosen = {}
     for side in ("encoder", "decoder"):
         count = sum(label.startswith(side) for label in maps) // 3
@@ -150,3 +151,19 @@ def mean_statistics(rows: Sequence[dict[str, float | str]]) -> pd.DataFrame:
     """`attention_statistics` of many images, averaged block by block in order of execution."""
     table = pd.DataFrame(rows)
     return table.groupby("block", sort=False).mean().reset_index()
+
+
+def claims(statistics: pd.DataFrame) -> pd.DataFrame:
+    """The paper's reading of Fig. 8 as signs of correlations, beside the measured ones.
+
+    Args:
+        statistics: see `mean_statistics`.
+    """
+    rows = statistics.set_index("block")
+    middle = middle_blocks(rows.index)
+    expected = [(middle["encoder"][i], "r_edges", sign) for i, sign in enumerate((1, 1, -1))]
+    expected += [(middle["decoder"][i], "r_residual", sign) for i, sign in enumerate((-1, 1))]
+    found = pd.DataFrame(expected, columns=["block", "correlation", "claimed_sign"])
+    found["measured"] = [rows.loc[block, name] for block, name, _ in expected]
+    found["agrees"] = (np.sign(found["measured"]) == found["claimed_sign"]).map({True: "yes", False: "no"})
+    return found.assign(agrees=found["agrees"].where(found["measured"].notna(), "constant map"))

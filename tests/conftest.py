@@ -1,0 +1,31 @@
+"""Shared by all tests: nothing is written into the checkout, and one thread computes."""
+
+import os
+import tempfile
+
+import pytest
+import torch
+
+# Before any test module asks for a path. The bundled benchmark stays in its own cache: it is made once and checked.
+_SCRATCH = tempfile.mkdtemp(prefix="deblur-tests-")
+os.environ["DEBLUR_RUNS"] = os.path.join(_SCRATCH, "runs")
+os.environ["DEBLUR_RESULTS"] = os.path.join(_SCRATCH, "results")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def mini_root():
+    """The bundled GoPro flavour."""
+    from deblur.data import mini
+
+    return mini.ensure("gopro")
+
+
+def redraw(network, seed=0):
+    """Redraw every parameter at random, scaled by fan-in: zero-initialised tails would hide errors."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            fan_in = max(parameter[0].numel(), 1) if parameter.dim() > 1 else 4
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / fan_in**0.5)
+    return network

@@ -1,0 +1,65 @@
+"""The command line: what a user types, and what they are told when it is wrong."""
+
+import pytest
+
+from deblur import cli, paths, runs
+
+
+def test_train_then_evaluate_at_smoke(capsys, monkeypatch):
+    options = ["attentive", "--scale", "smoke", "--variant", "table5_only_ca", "--seed", "11"]
+    assert cli.main(["evaluate", *options]) == 1
+    assert "run 'deblur train' with the same options first" in capsys.readouterr().err
+    assert cli.main(["train", *options]) == 0
+    folder = paths.runs_dir() / "attentive"
+    trained = capsys.readouterr().out.strip()
+    assert trained.startswith(str(folder))
+    monkeypatch.setattr(runs, "train", lambda *_: pytest.fail("trained twice"))
+    assert cli.main(["evaluate", *options]) == 0
+    out = capsys.readouterr().out
+    assert "full_rgb8; 4 images" in out
+    assert "gain_db" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nobody"], "unknown network 'nobody'; choose one of attentive"),
+        (["train", "attentive", "--variant", "x"], "unknown variant of attentive 'x'; choose one of paper"),
+        (["train", "attentive", "--scale", "x"], "unknown scale 'x'; choose one of"),
+        (["train", "attentive", "--scale", "paper"], "give --data, the folder of GOPRO_Large"),
+        (["train", "attentive", "--data", "no/such/folder"], "no/such/folder"),
+        (["reproduce", "nobody"], "no notebook for nobody"),
+        (["data", "check", "nobody", "."], "nobody"),
+    ],
+)
+def test_a_wrong_argument_ends_with_a_message_and_no_traceback(arguments, message, capsys):
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("deblur: ")
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_data_mini_and_check_agree(capsys):
+    assert cli.main(["data", "mini"]) == 0
+    root = capsys.readouterr().out.strip().splitlines()[0]
+    assert cli.main(["data", "check", "gopro", root, "--variant", "blur"]) == 0
+    assert "usable" in capsys.readouterr().out
+
+
+def test_data_check_of_an_empty_folder_fails(tmp_path, capsys):
+    assert cli.main(["data", "check", "gopro", str(tmp_path)]) == 1
+    assert "GOPRO_Large" in capsys.readouterr().out
+
+
+def test_status_prints_a_table(capsys):
+    assert cli.main(["status"]) == 0
+    assert capsys.readouterr().out.startswith("| paper |")
+
+
+@pytest.mark.parametrize("command", [[], ["data"], ["fly"]])
+def test_usage_errors_exit_with_two(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(command)
+    assert stopped.value.code == 2
+    assert "usage: deblur" in capsys.readouterr().err

@@ -1,0 +1,128 @@
+"""Figures: what they compute is checked in numbers, what they draw by looking at pixels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot
+from PIL import Image
+
+from deblur import figures, tables
+from deblur.figures import attentive
+
+RNG = np.random.default_rng(7)
+
+
+def photograph(height=60, width=80):
+    return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def maps(blocks=3):
+    labels = [f"{side} {i}" for side in ("encoder", "decoder") for i in range(1, blocks + 1)]
+    return {label: RNG.random((15, 20)) for label in labels}
+
+
+def test_heat_runs_from_blue_to_red():
+    colours = figures.heat(np.array([[0.2, 0.5], [0.7, 0.9]]))
+    assert colours[0, 0].argmax() == 2  # the lowest is blue
+    assert colours[1, 1].argmax() == 0  # the highest is red
+    np.testing.assert_allclose(figures.heat(np.full((3, 3), 0.5)), figures.heat(np.zeros((3, 3))))
+
+
+def test_save_and_show_write_one_png(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLUR_RESULTS", str(tmp_path))
+    shown = figures.show(figures.panels([[photograph()]]), "smoke", "attentive", "fig1", "one photograph")
+    path = tables.folder("smoke", "attentive") / "figures" / "fig1.png"
+    assert shown.data[:2] == b"\xff\xd8"  # a JPEG, for the notebook
+    assert Image.open(path).format == "PNG"
+    assert [p.name for p in path.parent.iterdir()] == ["fig1.png"]
+    assert not pyplot.get_fignums()
+
+
+def test_panels_show_the_images_they_are_given():
+    image = photograph()
+    figure = figures.panels([[image, None], [image, image]], ["a", "b"], ["x", "y"])
+    drawn = [axis.images[0].get_array() for axis in figure.axes if axis.images]
+    assert len(drawn) == 3
+    np.testing.assert_array_equal(drawn[0], image)
+    assert figure.axes[1].get_title() == "b"
+    assert figure.axes[2].get_ylabel() == "y"
+
+
+def test_diagram_draws_every_node_and_edge():
+    nodes = {name: f"{name}\n3x8x8" for name in "abcdefghi"}
+    edges = [("a", "b"), ("a", "c"), ("c", "i")]
+    axis = figures.diagram(nodes, edges, "title", columns=4).axes[0]
+    texts = [text.get_text() for text in axis.texts]
+    assert [text for text in texts if text] == list(nodes.values())
+    assert sum(text == "" for text in texts) == len(edges)
+    assert len(axis.patches) == len(nodes)
+
+
+@pytest.mark.parametrize(("blocks", "wanted"), [(9, [2, 5, 8]), (3, [1, 2, 3]), (6, [1, 3, 5])])
+def test_middle_blocks_are_those_of_figure_8(blocks, wanted):
+    chosen = attentive.middle_blocks(maps(blocks))
+    assert chosen == {side: [f"{side} {i}" for i in wanted] for side in ("encoder", "decoder")}
+
+
+def test_crops_are_cut_at_the_same_place_and_stay_inside():
+    images = [photograph(), photograph()]
+    for centre in ((0, 0), (59, 79), (30, 40)):
+        joined = attentive.with_crops(images, centre, side=20)
+        y, x = (int(np.clip(c - 10, 0, s - 20)) for c, s in zip(centre, (60, 80)))
+        for image, one in zip(images, joined):
+            np.testing.assert_array_equal(one[:, :80], image)
+            np.testing.assert_array_equal(one[::3, 84::3], image[y : y + 20, x : x + 20])
+
+
+def test_sharpest_difference_finds_the_damage():
+    sharp = np.zeros((60, 80, 3), np.uint8)
+    blurred = sharp.copy()
+    blurred[38:43, 18:23] = 255
+    assert np.abs(np.subtract(attentive.sharpest_difference(blurred, sharp), (40, 20))).max() <= 1
+
+
+def test_attention_statistics_are_correlations():
+    blurred, sharp = photograph(), photograph()
+    path = RNG.random((60, 80))
+    rows = attentive.attention_statistics(
+        {"up": path, "down": 1 - path, "flat": np.full((6, 8), 0.5)}, blurred, sharp, path
+    )
+    by_block = {row["block"]: row for row in rows}
+    assert by_block["up"]["r_path"] == pytest.approx(1)
+    assert by_block["down"]["r_path"] == pytest.approx(-1)
+    assert np.isnan(by_block["flat"]["r_edges"])
+    assert by_block["up"]["min"] == path.min()
+    mean = attentive.mean_statistics(rows + rows)
+    assert list(mean["block"]) == ["up", "down", "flat"]
+    assert mean.loc[0, "r_path"] == pytest.approx(1)
+
+
+def test_edges_are_found_by_the_edge_correlation():
+    blurred = np.zeros((60, 80, 3), np.uint8)
+    blurred[:, 40:] = 200
+    edge = np.zeros((60, 80))
+    edge[:, 39:41] = 1
+    row = attentive.attention_statistics({"edge": edge}, blurred, blurred, np.zeros((60, 80)))[0]
+    assert row["r_edges"] > 0.99
+    assert np.isnan(row["r_residual"])
+
+
+def test_comparison_writes_each_methods_psnr():
+    case = {"blurred": photograph(), "ours": photograph(), "sharp": photograph()}
+    figure = attentive.comparison([case], [{"blurred": 20.126, "ours": 21.0}])
+    assert [axis.get_xlabel() for axis in figure.axes] == ["20.13 dB", "21.00 dB", ""]
+    assert [axis.get_title() for axis in figure.axes] == ["blurred", "ours", "sharp"]
+    pyplot.close("all")
+
+
+def test_claims_compare_signs_of_the_middle_blocks():
+    rows = [
+        {"block": f"{side} {i}", "r_edges": 0.3, "r_residual": -0.2}
+        for side in ("encoder", "decoder")
+        for i in (1, 2, 3)
+    ]
+    statistics = pd.DataFrame(rows)
+    statistics.loc[1, "r_edges"] = np.nan
+    found = attentive.claims(statistics)
+    assert list(found["block"]) == ["encoder 1", "encoder 2", "encoder 3", "decoder 1", "decoder 2"]
+    assert list(found["agrees"]) == ["yes", "constant map", "no", "yes", "no"]

@@ -1,0 +1,76 @@
+"""The files a bare machine is set up from agree with each other, and the package asks for no more than it needs."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from deblur import paths
+
+ROOT = paths.project_root()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def direct():
+    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    return {Requirement(line).name: Requirement(line) for lines in lists for line in lines}
+
+
+def locked():
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def test_the_lock_pins_every_direct_dependency_within_its_range():
+    pins = {}
+    for requirement in locked():
+        pins.setdefault(requirement.name, []).append(str(requirement.specifier).removeprefix("=="))
+    for name, requirement in direct().items():
+        assert name in pins, f"{name} is not pinned: run make lock"
+        assert all(requirement.specifier.contains(version) for version in pins[name])
+
+
+def test_the_lock_names_no_index_and_pins_exactly():
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.search(r"https?:|--index|file:|@ ", text)
+    assert all(str(requirement.specifier).startswith("==") for requirement in locked())
+
+
+def test_environment_yml_names_the_same_direct_dependencies():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    named = {Requirement(line).name: Requirement(line) for line in pip if not line.startswith("-")}
+    assert named == direct()
+
+
+@pytest.mark.parametrize("module", ["deblur", "deblur.cli", "deblur.runs", "deblur.training"])
+def test_training_needs_no_jupyter_package(module):
+    blocked = ["IPython", "papermill", "nbformat", "jupyterlab", "ipykernel", "ipywidgets", "nbval", "jinja2"]
+    code = f"import sys\nfor name in {blocked!r}: sys.modules[name] = None\nimport {module}\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_torchvision_that_does_not_match_is_named_with_its_remedy():
+    code = "import sys; sys.modules['torchvision'] = None; import deblur"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "torch and torchvision do not match" in done.stderr
+    assert "requirements.lock" in done.stderr
+
+
+def test_tables_and_figures_never_import_torch():
+    code = (
+        "import ast, pathlib, sys\n"
+        "for path in [pathlib.Path('deblur/tables.py'), *pathlib.Path('deblur/figures').glob('*.py')]:\n"
+        "    for node in ast.walk(ast.parse(path.read_text())):\n"
+        "        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []\n"
+        "        names += [node.module] if isinstance(node, ast.ImportFrom) else []\n"
+        "        assert not any(name.split('.')[0] == 'torch' for name in names if name), path\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

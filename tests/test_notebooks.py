@@ -1,0 +1,117 @@
+"""The notebooks as files, and the code that runs them."""
+
+import json
+
+import nbformat
+import pytest
+
+from deblur import models, notebooks, paths, recipes
+
+NOTEBOOKS = sorted((paths.project_root() / "notebooks").glob("*.ipynb"))
+GOOD = {"scale": "mini", "data_root": "", "seed": 0}
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_clean(path):
+    notebook = read(path)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    assert tagged[0] is code[0]
+    for cell in code:
+        checked = "NBVAL_CHECK_OUTPUT" in cell.source
+        assert bool(cell.outputs) <= checked, f"stale output in: {cell.source[:60]}"
+        assert len(cell.source.splitlines()) <= 20
+        assert "class " not in cell.source
+        assert "backward()" not in cell.source
+    assert "notebooks.finish(" in code[-1].source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_parameters_are_plain_annotated_literals(path):
+    cell = next(c for c in read(path).cells if "parameters" in c.metadata.get("tags", []))
+    namespace = {}
+    exec(cell.source, namespace)
+    assert {name: type(namespace[name]) for name in namespace["__annotations__"]} == notebooks.PARAMETERS
+    assert namespace["scale"] == "mini"
+
+
+def test_check_parameters_takes_good_ones_and_ignores_ipythons_own_names():
+    found = notebooks.check_parameters(GOOD | {"In": [], "_": 1, "get_ipython": print, "notebooks": notebooks})
+    assert found == GOOD
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"nonsense": 1}, "unknown parameter 'nonsense'.*scale.*data_root.*seed"),
+        ({"seed": "1"}, "seed='1' must be a int"),
+        ({"seed": True}, "seed=True must be a int"),
+        ({"scale": "huge"}, "scale='huge' must be one of smoke, mini, paper"),
+        ({"scale": "paper"}, "give data_root"),
+    ],
+)
+def test_check_parameters_refuses(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        notebooks.check_parameters(GOOD | wrong)
+
+
+def test_a_misspelt_parameter_stops_papermill(tmp_path):
+    papermill = pytest.importorskip("papermill")
+    out = tmp_path / "out.ipynb"
+    with pytest.raises(papermill.PapermillExecutionError, match=r"valid parameters: scale \(str\)"):
+        papermill.execute_notebook(NOTEBOOKS[0], out, {"nonsense": 1}, progress_bar=False)
+
+
+def test_reproduce_names_the_papers_there_are():
+    with pytest.raises(ValueError, match=r"no notebook for nobody; there are .*attentive"):
+        notebooks.reproduce(["nobody"])
+
+
+def test_prepare_injects_the_scale_and_runs_nothing(tmp_path):
+    copies = notebooks.prepare(tmp_path / "copies")
+    assert [copy.stem for copy in copies] == notebooks.available()
+    for copy in copies:
+        cells = read(copy).cells
+        injected = [cell for cell in cells if "injected-parameters" in cell.metadata.get("tags", [])]
+        assert [cell.source.strip().splitlines()[-1] for cell in injected] == ['scale = "smoke"']
+
+
+def test_deliver_leaves_no_path_of_this_machine(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    notebook.metadata["papermill"] = {"input_path": "/home/me/x.ipynb", "parameters": {"scale": "mini"}}
+    notebook.cells[0].metadata["papermill"] = {"duration": 1.0}
+    draft = tmp_path / "draft.ipynb"
+    nbformat.write(notebook, draft)
+    delivered = notebooks._deliver(draft, tmp_path / "out" / "x.ipynb")
+    assert "/home/me" not in delivered.read_text()
+    assert json.loads(delivered.read_text())["metadata"]["papermill"] == {"parameters": {"scale": "mini"}}
+    assert not draft.exists()
+
+
+def test_finish_refuses_what_is_missing_empty_infinite_or_blank(tmp_path):
+    from PIL import Image
+
+    with pytest.raises(FileNotFoundError):
+        notebooks._assert_whole(tmp_path / "table1.csv")
+    (tmp_path / "table1.csv").write_text("a,b\n1,inf\n")
+    with pytest.raises(AssertionError, match=r"table1\.csv"):
+        notebooks._assert_whole(tmp_path / "table1.csv")
+    (tmp_path / "table1.csv").write_text("a,b\n")
+    with pytest.raises(AssertionError, match=r"table1\.csv"):
+        notebooks._assert_whole(tmp_path / "table1.csv")
+    Image.new("RGB", (9, 9), "white").save(tmp_path / "fig1.png")
+    with pytest.raises(AssertionError, match=r"fig1\.png is blank"):
+        notebooks._assert_whole(tmp_path / "fig1.png")
+
+
+def test_every_paper_with_a_notebook_has_recipes_and_a_network():
+    for paper in notebooks.available():
+        assert paper in models.NETWORKS
+        assert set(recipes.SCALES) <= set(recipes.RECIPES[paper])

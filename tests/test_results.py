@@ -1,0 +1,80 @@
+"""What is committed under results/ was made by this code, from a commit, and names no machine's paths."""
+
+import json
+import re
+import subprocess
+
+import pandas as pd
+import pytest
+
+from deblur import paths, runs
+
+ROOT = paths.project_root() / "results"
+RECORDS = sorted(path for path in ROOT.glob("*/*/run.json") if path.parts[-3] != "smoke")
+
+
+def ids(path):
+    return "-".join(path.parts[-3:-1])
+
+
+@pytest.fixture(scope="module")
+def data():
+    return runs.open_data()
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=ids)
+def test_results_come_from_a_commit_and_present_code(path, data):
+    record = json.loads(path.read_text())
+    assert record["provenance"]["dirty"] is False
+    assert record["data"]["fingerprint"] == data.fingerprint
+    for entry in record["runs"]:
+        plan = runs.Plan(data, entry["paper"], entry["variant"], record["scale"], entry["budget"], entry["seed"])
+        assert entry["key"] == plan.key, f"{entry['variant']} is stale: make reproduce PAPERS={record['paper']}"
+        assert entry["trained"]["dirty"] is False
+        assert entry["trained"]["scoring"] == runs.scoring()
+        assert entry["steps"] == plan.recipe.steps
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=ids)
+def test_a_result_folder_holds_what_it_promises(path):
+    record = json.loads(path.read_text())
+    for name in record["files"]:
+        assert (path.parent / name).stat().st_size > 0
+    executed = path.parent / f"{record['paper']}.ipynb"
+    assert executed.stat().st_size < 2_000_000
+    cells = json.loads(executed.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert outputs
+    assert not any(output["output_type"] == "error" for output in outputs)
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=ids)
+def test_mini_results_meet_the_bar(path):
+    record = json.loads(path.read_text())
+    if record["scale"] != "mini":
+        pytest.skip("the bar is set for mini")
+    main = record["runs"][0]
+    assert main["budget"] == "main"
+    assert record["gain_db"] == main["gain_db"] >= 0.6
+    assert main["gain_db_global"] >= 0.8
+    assert min(main["gain_db_local"], main["gain_db_sampling"]) > 0
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=ids)
+def test_rows_of_one_table_share_one_budget(path):
+    for table in (path.parent / "tables").glob("table*.csv"):
+        rows = pd.read_csv(table)
+        if "delta_db_printed" in rows:
+            assert rows["steps"].dropna().nunique() == 1, table.name
+
+
+def test_no_committed_file_names_a_machines_path():
+    files = subprocess.run(["git", "ls-files", "-z", "results"], cwd=ROOT.parent, capture_output=True, check=True)
+    for name in filter(None, files.stdout.decode().split("\0")):
+        text = (ROOT.parent / name).read_bytes()
+        found = (
+            re.search(rb"(?<![\w./])/(?:home|root|work|tmp|Users|mnt)/[\w.-]+", text)
+            if not name.endswith("png")
+            else None
+        )
+        assert found is None, f"{name}: {found}"
