@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property, partial
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -51,7 +52,8 @@ class Data:
         pairs = official.find_pairs(self.name, self.root, split, variant=self.variant)
         if limit is None or limit >= len(pairs):
             return pairs
-        return [pairs[(i * len(pairs) // limit + i) % len(pairs)] for i in range(limit)]
+        starts = [i * len(pairs) // limit for i in range(limit + 1)]
+        return [pairs[start + i % (stop - start)] for i, (start, stop) in enumerate(pairwise(starts))]
 
     def validation(self, limit: int | None = None) -> list[official.Pair]:
         """The validation split, empty where the benchmark has none (the papers watch none either)."""

@@ -7,7 +7,7 @@ difference to the table's own reference row.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -86,21 +86,33 @@ def save(table: pd.DataFrame, scale: str, paper: str, name: str) -> Path:
     return path
 
 
-def show(table: pd.DataFrame, caption: str):
-    """A table for a notebook: numbers rounded by unit, empty cells blank, one caption."""
-    digits = {column: 4 for column in table if "ssim" in column} | {column: 2 for column in table if "_db" in column}
-    digits |= {column: 1 for column in table if "_ms" in column or "gmacs" in column}
-    digits |= {column: 2 for column in table if "size_m" in column}
-    formats = {column: f"{{:.{digits.get(column, 3)}f}}" for column in table.select_dtypes("float") if column in table}
-    formats |= {column: "{:.0f}" for column in ("steps", "seed", "parameters") if column in table}
-    style = table.style.format(formats, na_rep="").hide(axis="index").set_caption(caption)
+STAMP = ("scale", "data", "protocol", "steps", "seed", "device")
+"""Columns that say where a measurement comes from; a caption names them once."""
+
+DIGITS = {"ssim": 4, "_db": 2, "delta": 2, "size_m": 2, "gmacs": 1, "_ms": 0}
+
+
+def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None):
+    """A table for a notebook: numbers rounded by unit, empty cells blank, headers that wrap, one caption.
+
+    Args:
+        columns: which to show; by default all but those that the caption names and the citation.
+    """
+    view = table[[name for name in columns or table if name in table and name not in (*STAMP, "citation")]]
+    formats = {}
+    for name in view.select_dtypes("number"):
+        digits = next((digits for part, digits in DIGITS.items() if part in name), 3)
+        formats[name] = "{:.0f}" if (view[name].dropna() % 1 == 0).all() else f"{{:.{digits}f}}"
+    formats |= {name: "{:+.2f}" for name in formats if name.startswith(("gain", "delta"))}
+    style = view.style.format(formats, na_rep="").format_index(lambda name: name.replace("_", " "), axis=1)
+    style = style.hide(axis="index").set_caption(caption)
     return style.set_table_styles([{"selector": "caption", "props": "caption-side: top; text-align: left"}])
 
 
 def caption(table: pd.DataFrame) -> str:
     """Where the measured cells of a table come from, in one line."""
     parts = []
-    for name in ("scale", "data", "protocol", "steps", "seed", "device"):
+    for name in STAMP:
         values = table[name].dropna().unique() if name in table else []
         shown = ", ".join(f"{value:.0f}" if isinstance(value, float) else str(value) for value in values)
         parts += [f"{name} {shown}"] if shown else []

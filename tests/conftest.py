@@ -1,6 +1,8 @@
 """Shared by all tests: nothing is written into the checkout, and one thread computes."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 import pytest
@@ -8,8 +10,10 @@ import torch
 
 # Before any test module asks for a path. The bundled benchmark stays in its own cache: it is made once and checked.
 _SCRATCH = tempfile.mkdtemp(prefix="deblur-tests-")
+atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
 os.environ["DEBLUR_RUNS"] = os.path.join(_SCRATCH, "runs")
 os.environ["DEBLUR_RESULTS"] = os.path.join(_SCRATCH, "results")
+os.environ["OMP_NUM_THREADS"] = "1"  # for what tests start
 torch.set_num_threads(1)
 
 
