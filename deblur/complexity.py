@@ -113,7 +113,8 @@ def device_name(device: str = "cpu") -> str:
     """The GPU's name, or "CPU, N threads"."""
     if str(device).startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def cost(name: str, variant: str = "paper") -> dict[str, float]:

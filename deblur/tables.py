@@ -23,7 +23,7 @@ NETWORK_OF = {
 }
 """Method as the tables print it -> network; rows fill in once `deblur.models` has that network."""
 
-PENDING = "printed only: this method is not built here"
+PENDING = "printed only"
 
 
 def printed(paper: str, table: int) -> pd.DataFrame:
