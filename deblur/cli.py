@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 
@@ -23,37 +24,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_data(commands) -> None:
     data = commands.add_parser("data", help="write or check a benchmark").add_subparsers(required=True, metavar="WHAT")
     mini = data.add_parser("mini", help="write the bundled benchmark, or check that it is whole")
-    mini.add_argument("--root", type=Path, help="where to (default: the data folder)")
+    mini.add_argument("--flavour", default="gopro", help="hide, realblur_j, ... or all (default: gopro)")
+    mini.add_argument("--root", type=Path, help="where to (default: a folder of its own in the data folder)")
     mini.set_defaults(run=_data_mini)
     check = data.add_parser("check", help="is a copy of a benchmark complete and readable?")
     check.add_argument("name", help="gopro, hide, realblur_j, realblur_r, koehler, dvd, rwbi or flat")
     check.add_argument("root", type=Path)
     check.add_argument("--variant", help="GoPro: the folder that you mean to read, blur or blur_gamma")
+    check.add_argument("--split", action="append", help="judge this split only; may be given again (default: all)")
     check.set_defaults(run=_data_check)
+    own = data.add_parser("synthesize", help="make a GoPro tree from your own photographs or video frames")
+    own.add_argument("--photos", type=Path, required=True, help="folder of sharp photographs")
+    own.add_argument("--out", type=Path, required=True, help="a new folder")
+    own.add_argument("--video", action="store_true", help="--photos holds a subfolder of consecutive frames per clip")
+    own.add_argument("--seed", type=int, default=0)
+    own.add_argument("--frames", type=int, default=4, help="pairs per photograph, at most per clip (default: 4)")
+    own.add_argument("--size", type=int, nargs=2, default=(720, 1280), metavar=("HEIGHT", "WIDTH"))
+    own.add_argument("--path-px", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="default: 8 to 20 at 720p")
+    own.set_defaults(run=_data_synthesize)
 
 
 def _data_mini(options) -> None:
     from deblur.data import mini
 
-    print(mini.ensure("gopro", options.root))
+    for flavour in mini.all_flavours() if options.flavour == "all" else [options.flavour]:
+        several = options.root and options.flavour == "all"
+        print(mini.ensure(flavour, options.root / f"mini-{flavour}" if several else options.root))
 
 
 def _data_check(options) -> int:
-    from deblur.data import official
+    from tqdm.auto import tqdm
+
+    from deblur.data.check import check
 
     choices = {"variant": options.variant} if options.variant else {}
-    report = official.check(options.name, options.root, **choices)
+    bar = partial(tqdm, desc=f"check {options.name}", leave=False, mininterval=1)
+    report = check(options.name, options.root, splits=options.split, progress=bar, **choices)
     print(report)
     return 0 if report.usable else 1
 
 
+def _data_synthesize(options) -> None:
+    from tqdm.auto import tqdm
+
+    from deblur.data.synthesis import synthesize
+
+    names = ("video", "seed", "frames", "size", "path_px")
+    settings = {name: getattr(options, name) for name in names}
+    bar = partial(tqdm, desc="synthesize", leave=False, mininterval=1)
+    counts = synthesize(options.photos, options.out, progress=bar, **settings)
+    print(options.out, *(f"{split} {count}" for split, count in counts.items()), sep="\n")
+
+
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paper", help="attentive, ...")
     parser.add_argument("--variant", default="paper", help="paper, table5_only_ca, ... (default: paper)")
     parser.add_argument("--scale", default="mini", help="smoke, mini or paper (default: mini)")
     parser.add_argument("--budget", default="main", choices=("main", "row"), help="steps: long run or ablation row")
     parser.add_argument("--data", default="", help="root of GOPRO_Large (default: the bundled benchmark)")
-    parser.add_argument("--data-variant", default="blur", choices=("blur", "blur_gamma"))
+    parser.add_argument("--data-variant", choices=("blur", "blur_gamma"), help="of GoPro (default: blur)")
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -62,7 +90,7 @@ def _plan(options):
 
     if options.scale == "paper" and not options.data:
         raise ValueError("scale 'paper' trains on the official data set: give --data, the folder of GOPRO_Large")
-    data = runs.open_data(options.data, options.data_variant)
+    data = runs.open_data(options.data, options.data_variant or "blur")
     plan = runs.Plan(data, options.paper, options.variant, options.scale, options.budget, options.seed)
     _ = plan.content  # unknown names raise here, before anything starts
     return plan
@@ -70,6 +98,7 @@ def _plan(options):
 
 def _add_train(commands) -> None:
     train = commands.add_parser("train", help="train a network; called again, it continues or finds it done")
+    train.add_argument("paper", help="attentive, ...")
     _add_run_options(train)
     train.add_argument("--devices", default="1", help="GPUs, e.g. 4, or auto (default: 1)")
     train.add_argument("--nodes", type=int, default=1, help="machines, under torchrun or SLURM (default: 1)")
@@ -85,12 +114,37 @@ def _train(options) -> None:
 
 
 def _add_evaluate(commands) -> None:
-    evaluate = commands.add_parser("evaluate", help="score a trained network on the test split")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a trained network, a weights file or restored images",
+        description="Either PAPER, a network trained by 'deblur train', on its test split; or --weights, --restored or "
+        "--blurred on any benchmark by its own protocol.",
+    )
+    evaluate.add_argument("paper", nargs="?", help="attentive, ...")
     _add_run_options(evaluate)
+    method = evaluate.add_mutually_exclusive_group()
+    method.add_argument("--weights", type=Path, help="safetensors file for --network, --variant and --scale")
+    method.add_argument("--restored", type=Path, help="folder of restored images, named as the pairs are")
+    method.add_argument("--blurred", action="store_true", help="the blurred input itself, which all must beat")
+    evaluate.add_argument("--network", help="whose weights these are: attentive, ...")
+    evaluate.add_argument("--benchmark", help="gopro, hide, realblur_j, realblur_r, koehler, dvd or flat")
+    evaluate.add_argument("--root", type=Path, help="where the benchmark was unpacked")
+    evaluate.add_argument(
+        "--protocol", help="full_rgb8, realblur_ecc, koehler_best_frame, dvd_aligned_30, dvd_plain_all"
+    )
+    evaluate.add_argument("--split", default="test", help="train, validation or test (default: test)")
+    evaluate.add_argument("--out", type=Path, help="CSV file, one row per image")
     evaluate.set_defaults(run=_evaluate)
 
 
 def _evaluate(options) -> None:
+    by_benchmark = options.weights or options.restored or options.blurred
+    if bool(options.paper) == bool(by_benchmark):
+        raise ValueError("evaluate what? Give a paper, or one of --weights, --restored and --blurred")
+    (_evaluate_benchmark if by_benchmark else _evaluate_run)(options)
+
+
+def _evaluate_run(options) -> None:
     from deblur import evaluation, runs
 
     plan = _plan(options)
@@ -99,8 +153,60 @@ def _evaluate(options) -> None:
     run = runs.load_or_run([plan])[0]
     blurred = runs.blurred_scores(plan.data, plan.recipe.test_pairs)
     print(f"{plan.title}; {plan.data.label}; full_rgb8; {len(blurred)} images")
-    for name, value in evaluation.summarise(run.scores(), blurred).items():
+    _print_numbers(evaluation.summarise(run.scores(), blurred))
+
+
+def _print_numbers(numbers) -> None:
+    for name, value in numbers.items():
         print(f"{name:24} {value:.4f}")
+
+
+def _evaluate_benchmark(options) -> None:
+    from deblur import evaluation
+    from deblur.data import official
+
+    needed = ("benchmark", "root", "protocol", "out", *(("network",) if options.weights else ()))
+    missing = [f"--{name}" for name in needed if getattr(options, name) is None]
+    if missing:
+        raise ValueError(f"give {', '.join(missing)} too: scores mean nothing without")
+    evaluation.protocol_for(options.protocol, options.benchmark)
+    choices = {"variant": options.data_variant} if options.data_variant else {}
+    if options.benchmark == "gopro" and not choices:
+        raise ValueError("give --data-variant, blur or blur_gamma: they differ by about 3 dB")
+    where = (options.benchmark, options.root, options.split)
+    pairs = official.find_pairs(*where, **choices)
+    copy = official.copy_label(*where, **choices)
+    files = evaluation.restored_files(options.restored, pairs, options.protocol) if options.restored else None
+    method, made_by = _method(options, files)
+    record = {**made_by, "split": options.split, **choices, "copy": copy}
+    scores = evaluation.evaluate_into(options.out, options.protocol, options.benchmark, method, pairs, record, files)
+    print(f"{options.benchmark} {options.split}; copy: {copy}; {options.protocol}; {len(scores)} images")
+    _print_numbers(evaluation.summarise_protocol(options.protocol, scores))
+    print(options.out)
+
+
+def _method(options, files):
+    """What restores, and the columns that name it."""
+    import torch
+    from safetensors import SafetensorError
+
+    from deblur import evaluation, models, paths, recipes, training
+
+    if options.blurred:
+        return lambda pair: evaluation.identity, {"method": "blurred input"}
+    if options.restored:
+        return evaluation.from_files(files), {"method": "restored images"}
+    config = recipes.recipe(options.network, options.variant, options.scale).config
+    network = models.build(options.network, options.variant, **config)
+    try:
+        training.load_weights(network, options.weights)
+    except SafetensorError as error:
+        raise ValueError(f"{options.weights}: not a whole safetensors file ({error})") from error
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    restore = evaluation.restorer(network, device)
+    method = f"{options.network} {options.variant} {options.scale}"
+    weights = paths.file_sha256(options.weights)[:16]
+    return lambda pair: restore, {"method": method, "weights": weights, "device": device}
 
 
 def _add_reproduce(commands) -> None:

@@ -4,18 +4,27 @@ The protocol `full_rgb8`: the whole frame at once, clamped, rounded to 8 bit, PS
 Where the benchmark knows the truth, scores are also given by kind of blur, of the pair and of the pixel.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from deblur import metrics
+from deblur import metrics, paths
 from deblur.data import official
 from deblur.data.blur import KINDS
 from deblur.data.loading import as_tensor
+from deblur.journal import Journal, stamp
+from deblur.source import code_hash
+
+log = logging.getLogger(__name__)
 
 Restore = Callable[[np.ndarray], np.ndarray]
 """Blurred (H,W,3) uint8 -> restored (H,W,3) float32 in [0,1] units, unclamped."""
@@ -83,3 +92,254 @@ def summarise(scores: pd.DataFrame, blurred_scores: pd.DataFrame) -> dict[str, f
     if "kind" in gained:
         summary |= {f"gain_db_{kind}": float(part["gain_db"].mean()) for kind, part in gained.groupby("kind")}
     return summary
+
+
+# ------------------------------------------------------------------------------------------- official protocols
+
+Method = Callable[[official.Pair], Restore]
+"""What restores the blurred image of a pair: one network for all, or a file that somebody has restored already."""
+
+
+def score_realblur(restore: Restore, pair: official.Pair) -> dict[str, object]:
+    """The row of `realblur_ecc`: aligned scores, the unaligned ones beside them, and whether alignment worked."""
+    blurred, sharp = official.read_pair(pair)
+    return {"name": pair.name, **asdict(metrics.realblur_ecc(metrics.to_uint8(restore(blurred)), sharp))}
+
+
+def score_koehler(restore: Restore, pair: official.Pair) -> dict[str, object]:
+    """The row of `koehler_best_frame`: best scores and their frames, and plain PSNR against the middle frame only.
+
+    Raises:
+        DataError: a flat copy, which has one frame a shot.
+    """
+    if not pair.frames:
+        raise official.DataError(
+            f"{pair.blurred}: has one sharp frame only; koehler_best_frame needs the official tree"
+        )
+    blurred, sharp = official.read_pair(pair)
+    restored = metrics.to_uint8(restore(blurred))
+    best = metrics.koehler_best_frame(restored, map(official.read_image, pair.frames))
+    return {
+        "name": pair.name,
+        "psnr_db": best.psnr_db,
+        "ms_ssim": best.ms_ssim,
+        "psnr_plain_db": metrics.psnr_db(restored, sharp),
+        "psnr_frame": pair.frames[best.psnr_frame].stem,
+        "ms_ssim_frame": "" if best.ms_ssim_frame is None else pair.frames[best.ms_ssim_frame].stem,
+        "frames": len(pair.frames),
+    }
+
+
+def score_dvd_aligned(restore: Restore, pair: official.Pair) -> dict[str, object]:
+    """The row of `dvd_aligned_30`: Koehler-aligned PSNR of a frame, and the plain one beside it."""
+    blurred, sharp = official.read_pair(pair)
+    restored = metrics.to_uint8(restore(blurred))
+    return {
+        "name": pair.name,
+        "video": pair.sequence,
+        "psnr_db": metrics.dvd_aligned_psnr(restored, sharp),
+        "psnr_plain_db": metrics.psnr_db(restored, sharp),
+    }
+
+
+def score_dvd_plain(restore: Restore, pair: official.Pair) -> dict[str, object]:
+    """The row of `dvd_plain_all`: that of `full_rgb8`, with its video."""
+    return {**score(restore, pair), "video": pair.sequence}
+
+
+def dvd_thirty(pairs: Sequence[official.Pair]) -> list[official.Pair]:
+    """The frames that `dvd_aligned_30` scores: at most 30 of each video, by `metrics.dvd_frame_indices`."""
+    videos = defaultdict(list)
+    for pair in pairs:
+        videos[pair.sequence].append(pair)
+    return [video[number - 1] for video in videos.values() for number in metrics.dvd_frame_indices(len(video))]
+
+
+def means(scores: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
+    """Means over images."""
+    return {name: float(scores[name].mean()) for name in columns}
+
+
+def realblur_means(scores: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
+    """Means over images, those that could not be aligned included, and how many these are."""
+    return means(scores, columns) | {"unaligned": int((~scores["aligned"].astype(bool)).sum())}
+
+
+def video_means(scores: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
+    """Means over the means of the videos, and the PSNR of each video."""
+    videos = scores.groupby("video")[list(columns)].mean()
+    return means(videos, columns) | {f"psnr_db_{video}": float(value) for video, value in videos["psnr_db"].items()}
+
+
+_FULL = ("psnr_db", "psnr_float_db", "ssim_gauss_rgb", "ssim_matlab_volume")
+PROTOCOLS = {
+    "full_rgb8": {
+        "score": score,
+        "benchmarks": ("gopro", "hide", "realblur_j", "realblur_r", "flat"),
+        "columns": _FULL,
+        "summarise": means,
+    },
+    "realblur_ecc": {
+        "score": score_realblur,
+        "benchmarks": ("realblur_j", "realblur_r"),
+        "columns": ("psnr_db", "ssim_gauss_rgb", "psnr_unaligned_db", "ssim_unaligned"),
+        "summarise": realblur_means,
+    },
+    "koehler_best_frame": {
+        "score": score_koehler,
+        "benchmarks": ("koehler",),
+        "columns": ("psnr_db", "ms_ssim", "psnr_plain_db"),
+        "summarise": means,
+    },
+    "dvd_aligned_30": {
+        "score": score_dvd_aligned,
+        "benchmarks": ("dvd",),
+        "columns": ("psnr_db", "psnr_plain_db"),
+        "summarise": video_means,
+        "choose": dvd_thirty,
+    },
+    "dvd_plain_all": {
+        "score": score_dvd_plain,
+        "benchmarks": ("dvd",),
+        "columns": _FULL,
+        "summarise": video_means,
+    },
+}
+"""Protocol -> the row of one image, the benchmarks that it fits, the columns of its summary, how these are averaged
+and, where not every pair counts, which do. What each protocol means is said in `metrics.PROTOCOLS`."""
+
+
+def protocol_for(name: str, benchmark: str) -> dict:
+    """An entry of `PROTOCOLS`.
+
+    Raises:
+        ValueError: an unknown protocol or benchmark, or two that do not fit; names those that do.
+    """
+    if benchmark not in official.BENCHMARKS:
+        raise ValueError(f"unknown benchmark {benchmark!r}; choose one of {', '.join(sorted(official.BENCHMARKS))}")
+    fitting = [known for known, entry in PROTOCOLS.items() if benchmark in entry["benchmarks"]]
+    if name not in fitting:
+        what = f"does not fit {benchmark}" if name in PROTOCOLS else "is unknown"
+        raise ValueError(f"protocol {name!r} {what}; choose {' or '.join(fitting) or 'none: it has no sharp images'}")
+    return PROTOCOLS[name]
+
+
+def counted_pairs(protocol: str, pairs: Sequence[official.Pair]) -> Sequence[official.Pair]:
+    """The pairs that a protocol counts."""
+    return PROTOCOLS[protocol].get("choose", lambda all_pairs: all_pairs)(pairs)
+
+
+def score_pairs(
+    protocol: str,
+    benchmark: str,
+    method: Method,
+    pairs: Sequence[official.Pair],
+    title: str = "",
+    journal: Journal | None = None,
+    files: Mapping[str, Path] | None = None,
+) -> pd.DataFrame:
+    """Score a method by a protocol: one row per pair that counts, in order, with a bar if there is a title for it.
+
+    Args:
+        journal: keeps finished rows; those made from the same files are not made again.
+        files: pair name -> the file that its row depends on besides the pair's own.
+    """
+    entry = protocol_for(protocol, benchmark)
+    rows = []
+    for pair in tqdm(counted_pairs(protocol, pairs), desc=title, leave=False, mininterval=1, disable=not title):
+        own = [pair.blurred, *{pair.sharp, *pair.frames}, *([files[pair.name]] if files else [])]
+        made_from = stamp(sorted(own)) if journal else ""
+        known, row = journal.rows.get(pair.name, ("", None)) if journal else ("", None)
+        if row is None or known != made_from:
+            try:
+                row = entry["score"](method(pair), pair)
+            except ValueError as error:
+                raise ValueError(f"{pair.name}: {error}") from error
+            row = journal.append(pair.name, made_from, row) if journal else row
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def summarise_protocol(protocol: str, scores: pd.DataFrame) -> dict[str, float]:
+    """The summary of a table that `score_pairs` made."""
+    entry = PROTOCOLS[protocol]
+    return entry["summarise"](scores, entry["columns"])
+
+
+def restored_files(folder: Path, pairs: Sequence[official.Pair], protocol: str) -> dict[str, Path]:
+    """Pair name -> the restored image in `folder`: `SEQUENCE/STEM.png` or, where stems are unique, `STEM.png`.
+
+    Raises:
+        DataError: extra images, or missing ones that the protocol counts; all counted and the first named.
+    """
+    if not folder.is_dir():
+        raise official.DataError(f"{folder}: no such folder; give the one that holds the restored images")
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in official.SUFFIXES and not path.name.startswith("."):
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if name in found:
+                raise official.DataError(f"{path}: also there as {found[name].name}; keep one")
+            found[name] = path
+    names = {pair.name: pair.name for pair in pairs}
+    if len({pair.blurred.stem for pair in pairs}) == len(pairs) and not found.keys() & names.keys():
+        names = {pair.name: pair.blurred.stem for pair in pairs}
+    missing = sorted(names[pair.name] for pair in counted_pairs(protocol, pairs) if names[pair.name] not in found)
+    extra = sorted(found.keys() - set(names.values()))
+    wrong = [
+        f"{len(part)} {word} ({official.few(part)})" for part, word in ((missing, "missing"), (extra, "extra")) if part
+    ]
+    if wrong:
+        remedy = f"images are matched by name, one for each pair, as {min(names.values())}.png"
+        raise official.DataError(f"{folder}: {' and '.join(wrong)}; {remedy}")
+    return {name: found[key] for name, key in names.items() if key in found}
+
+
+def from_files(files: Mapping[str, Path]) -> Method:
+    """The method whose results lie in files, pair name -> path; each must have the size of its blurred image."""
+
+    def method(pair: official.Pair) -> Restore:
+        restored = official.read_image(files[pair.name])
+
+        def restore(blurred: np.ndarray) -> np.ndarray:
+            if restored.shape != blurred.shape:
+                what = f"is {restored.shape[0]}x{restored.shape[1]} (height x width)"
+                wanted = f"{blurred.shape[0]}x{blurred.shape[1]}"
+                raise official.DataError(f"{files[pair.name]}: {what}, its blurred image {wanted}; crop the padding")
+            return identity(restored)
+
+        return restore
+
+    return method
+
+
+def evaluate_into(
+    out: Path,
+    protocol: str,
+    benchmark: str,
+    method: Method,
+    pairs: Sequence[official.Pair],
+    record: Mapping[str, str],
+    files: Mapping[str, Path] | None = None,
+) -> pd.DataFrame:
+    """Score a method on a benchmark into the CSV file `out`, going on where a killed call stopped.
+
+    Every row says what its numbers depend on: protocol, benchmark, the OpenCV version where that aligns, and `record`.
+    Until the table is whole, its rows stand beside it in `NAME.csv.journal`.
+
+    Args:
+        pairs: all pairs of the split; `files` as in `score_pairs`.
+        record: what else the numbers depend on: the method, the split, the choices, what copy it was.
+    """
+    record = {**record, "protocol": protocol, "benchmark": benchmark}
+    if protocol == "realblur_ecc":
+        record["opencv"] = cv2.__version__
+    code = code_hash(protocol_for(protocol, benchmark)["score"])
+    journal = Journal(out.with_name(f"{out.name}.journal"), record | {"code": code})
+    if journal.dropped:
+        log.warning("%s: rows of another evaluation or damaged ones are made again", journal.path)
+    scores = score_pairs(protocol, benchmark, method, pairs, f"{benchmark} {protocol}", journal, files)
+    scores = scores.assign(**record)
+    paths.write_text(out, scores.to_csv(index=False))
+    journal.path.unlink()
+    return scores

@@ -52,13 +52,19 @@ def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
     return given
 
 
-def measurement(summary: Mapping[str, float], run: Run) -> dict[str, object]:
-    """One measured row of a table: its scores, and where they come from."""
+def measurement(
+    summary: Mapping[str, float], run: Run, data: Data | None = None, protocol: str = "full_rgb8"
+) -> dict[str, object]:
+    """One measured row of a table: its scores, and where they come from.
+
+    Args:
+        data: what was scored, if not the data that the run was trained on.
+    """
     plan = run.plan
     return dict(summary) | {
         "scale": plan.scale,
-        "data": plan.data.label,
-        "protocol": "full_rgb8",
+        "data": (data or plan.data).label,
+        "protocol": protocol,
         "steps": plan.recipe.steps,
         "seed": plan.seed,
         "device": run.provenance["device"],
@@ -94,6 +100,7 @@ def finish(
         "runs": [
             {
                 "paper": run.plan.paper,
+                "trained_on": run.plan.data.name,
                 "variant": run.plan.variant,
                 "budget": run.plan.budget,
                 "key": run.plan.key,

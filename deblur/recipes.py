@@ -45,7 +45,7 @@ ATTENTIVE = {
         channels_last=True,
     ),
     "mini": Recipe(
-        steps=1600,
+        steps=1200,
         row_steps=130,
         batch=8,
         crop=64,

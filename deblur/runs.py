@@ -39,7 +39,7 @@ SOURCES = ("deblur", "notebooks", "pyproject.toml", "requirements.lock")
 
 @dataclass(frozen=True)
 class Data:
-    """A benchmark on disk: its name, root, the GoPro variant read from it, and a fingerprint of its content."""
+    """A benchmark on disk: its name, root, the variant read from it, and a fingerprint of its content."""
 
     name: str
     root: Path
@@ -49,7 +49,8 @@ class Data:
 
     def pairs(self, split: str, limit: int | None = None) -> list[official.Pair]:
         """Pairs of a split; `limit` takes so many, spread over sequences and over kinds of blur."""
-        pairs = official.find_pairs(self.name, self.root, split, variant=self.variant)
+        choices = {"variant": self.variant} if self.variant else {}
+        pairs = official.find_pairs(self.name, self.root, split, **choices)
         if limit is None or limit >= len(pairs):
             return pairs
         starts = [i * len(pairs) // limit for i in range(limit + 1)]
@@ -57,25 +58,38 @@ class Data:
 
     def validation(self, limit: int | None = None) -> list[official.Pair]:
         """The validation split, empty where the benchmark has none (the papers watch none either)."""
-        return self.pairs("validation", limit) if self.bundled else []
+        return self.pairs("validation", limit) if self.bundled and self.name == "gopro" else []
 
     @property
     def label(self) -> str:
-        """The name for tables: `mini GoPro` for the bundled benchmark."""
-        return f"{'mini ' if self.bundled else ''}{self.name} ({self.variant})"
+        """The name for tables, e.g. `mini gopro (blur)`."""
+        return f"{'mini ' if self.bundled else ''}{self.name}{f' ({self.variant})' if self.variant else ''}"
 
 
-def open_data(data_root: str | Path = "", variant: str = "blur") -> Data:
-    """The GoPro tree at `data_root`, or the bundled benchmark (written now if need be) when none is given."""
-    root = Path(data_root).expanduser() if data_root else mini.ensure("gopro")
+def open_data(root: str | Path = "", variant: str = "blur", name: str = "gopro") -> Data:
+    """The benchmark at `root`, or the bundled one (written now if need be) when no root is given.
+
+    Args:
+        variant: of GoPro, `blur` or `blur_gamma`; the other benchmarks have none.
+    """
+    root = Path(root).expanduser() if root else mini.ensure(name)
+    variant = variant if name == "gopro" else ""
     manifest = root / "manifest.json"
     if manifest.is_file():
         fingerprint = json.loads(manifest.read_text(encoding="utf-8"))["pixels"][:16]
-        return Data("gopro", root, variant, fingerprint, bundled=True)
-    pairs = [pair for split in ("train", "test") for pair in official.find_pairs("gopro", root, split, variant=variant)]
-    listing = [(pair.name, pair.blurred.stat().st_size, pair.sharp.stat().st_size) for pair in pairs]
-    digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
-    return Data("gopro", root, variant, digest[:16], bundled=False)
+        return Data(name, root, variant, fingerprint, bundled=True)
+    found = Data(name, root, variant, "", bundled=False)
+    splits = ("test",) if name in ("koehler", "rwbi") else ("train", "test")
+    listing = [(pair.name, pair.blurred.stat().st_size) for split in splits for pair in found.pairs(split)]
+    return replace(found, fingerprint=hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16])
+
+
+def open_companion(data: Data, name: str) -> Data | None:
+    """Another benchmark beside `data`: the bundled one, or the folder `name` beside GOPRO_Large if there is one."""
+    if data.bundled:
+        return open_data(name=name)
+    root = (data.root.parent if data.root.name == "GOPRO_Large" else data.root) / name
+    return open_data(root, name=name) if root.is_dir() else None
 
 
 @dataclass(frozen=True)
@@ -97,14 +111,14 @@ class Plan:
     def recipe(self) -> recipes.Recipe:
         """The recipe; crops come from the tree unless the bundled scenes are asked for and the data are theirs."""
         found = recipes.recipe(self.paper, self.variant, self.scale, self.budget)
-        return found if self.data.bundled else replace(found, data="tree")
+        return found if self.data.bundled and self.data.name == "gopro" else replace(found, data="tree")
 
     @cached_property
     def content(self) -> dict:
         """Everything the result depends on, as plain JSON values."""
+        config = models.config(self.paper, self.variant, **self.recipe.config)
         module, network = models.NETWORKS[self.paper]
         source = loading.Synthesis if self.recipe.data == "synthesis" else loading.Tree
-        config = models.config(self.paper, self.variant, **self.recipe.config)
         found = {
             "paper": self.paper,
             "config": asdict(config),
@@ -191,6 +205,27 @@ def blurred_scores(data: Data, limit: int | None = None) -> pd.DataFrame:
     with FileLock(f"{path}.lock"):
         if not path.is_file():
             scores = evaluation.evaluate(evaluation.identity, data.pairs("test", limit), "blurred input")
+            paths.write_text(path, scores.to_csv(index=False))
+    return pd.read_csv(path)
+
+
+def protocol_scores(data: Data, protocol: str, run: Run | None = None, limit: int | None = None) -> pd.DataFrame:
+    """Scores of a run, or of the blurred input, on the test split of another benchmark by its own protocol.
+
+    Args:
+        data: the benchmark that is scored, whatever the run was trained on.
+    """
+    code = code_hash(evaluation.PROTOCOLS[protocol]["score"], evaluation.restorer)
+    parts = (run.plan.key if run else "blurred", data.name, data.fingerprint, protocol, limit, code)
+    key = hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:16]
+    path = paths.runs_dir() / "protocols" / f"{key}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            restore = evaluation.restorer(run.network(), device) if run else evaluation.identity
+            pairs = data.pairs("test", limit)
+            scores = evaluation.score_pairs(protocol, data.name, lambda _: restore, pairs, f"{data.name} {protocol}")
             paths.write_text(path, scores.to_csv(index=False))
     return pd.read_csv(path)
 

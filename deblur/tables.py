@@ -57,7 +57,7 @@ def side_by_side(
     result = rows.rename(columns={column: f"{column}_printed" for column in values})
     result = result.drop(columns=[column for column in ("runtime_as_printed", "own") if column in result])
     found = pd.DataFrame([measured.get(method, {}) for method in rows["method"]], index=rows.index)
-    scores = [column for column in found if column.startswith(("psnr", "ssim", "gain", "size", "runtime_ms"))]
+    scores = [name for name in found if "ssim" in name or "_db" in name or name.startswith(("size", "runtime_ms"))]
     result = result.join(found.rename(columns={column: f"{column}_measured" for column in scores}))
     if reference is not None:
         result = _with_differences(result, reference)

@@ -3,6 +3,8 @@
 Float64 throughout: 1e-11 allows for sums taken in another order and for the normalised coordinates of `grid_sample`.
 """
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -112,7 +114,7 @@ def test_expose_equals_a_scalar_loop(seed):
     np.testing.assert_allclose(found.frames, frames, **EXACT)
     np.testing.assert_array_equal(found.label, label)
     np.testing.assert_allclose(found.displacement, points[-1] - points[0], **EXACT)
-    length = sum(np.linalg.norm(after - before, axis=-1) for before, after in zip(points, points[1:]))
+    length = sum(np.linalg.norm(after - before, axis=-1) for before, after in pairwise(points))
     np.testing.assert_allclose(found.path_px, length, **EXACT)
     mean = frames.mean(0) * 255
     sure = np.abs(mean % 1 - 0.5) > 1e-4  # away from exact halves
@@ -143,10 +145,9 @@ def test_cutting_changes_only_trajectories_that_leave_the_frame(seed):
     whole = blur.expose(scene, blur.Motion(poses), (9, 8), size)
     cut = blur.expose(scene, blur.Motion(poses, cut=True), (9, 8), size)
     leaves = (cut.label == 2).numpy()
-    np.testing.assert_allclose(whole.frames[..., ~leaves], cut.frames[..., ~leaves], **EXACT)
-    # Random scenes: a cut trajectory sees other values somewhere along its way.
-    differs = (whole.frames - cut.frames).abs().amax((0, 1)).numpy() > 1e-6
-    np.testing.assert_array_equal(differs, leaves)
+    apart = (whole.frames - cut.frames).abs().amax((0, 1)).numpy()
+    assert apart[~leaves].max() < 1e-11
+    assert apart[leaves].min() > 1e-6  # a random scene: a cut trajectory sees other values somewhere on its way
     q = blur.camera_points(poses, pixels(*size), size, None).numpy()
     outside = (q < 0) | (q > [size[1] - 1, size[0] - 1])
     np.testing.assert_array_equal(leaves, outside.any((0, 3)))

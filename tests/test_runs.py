@@ -1,0 +1,463 @@
+"""The run store: what names a run, what makes one, and that none is made twice."""
+
+import json
+import multiprocessing
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from deblur import evaluation, losses, models, paths, recipes, runs, source, training
+from deblur.data import mini, official
+from deblur.runs import Plan
+
+
+@pytest.fixture(scope="module")
+def data(mini_root):
+    return runs.open_data(mini_root)
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def own_tree(mini_root, tmp_path):
+    """A GoPro tree of somebody's own: no manifest, no truth, no validation split, other sizes."""
+    for split, sequence in (("train", "MINI01_chelsea"), ("test", "MINI03_china")):
+        for part in ("blur", "blur_gamma", "sharp"):
+            folder = tmp_path / "own" / "GOPRO_Large" / split / "GOPR0001" / part
+            folder.mkdir(parents=True)
+            for stem in ("000001", "000002"):
+                whole = Image.open(mini_root / "GOPRO_Large" / split / sequence / part / f"{stem}.png")
+                whole.crop((0, 0, 60, 40)).save(folder / f"{stem}.png")
+    return tmp_path / "own"
+
+
+def smoke(data, variant="paper", **fields):
+    return Plan(data, "attentive", variant, **({"scale": "smoke", "budget": "row"} | fields))
+
+
+def make(plan):
+    """One run, made in this process."""
+    runs._train_and_score(plan)
+    return runs.Run(plan)
+
+
+def altered(plan, **fields):
+    """The plan with another recipe."""
+    other = replace(plan)
+    other.__dict__["recipe"] = replace(plan.recipe, **fields)
+    return other
+
+
+# ----------------------------------------------------------------------------------------------- what is run
+
+
+def test_the_bundled_benchmark_is_the_default(data, mini_root):
+    assert runs.open_data() == data
+    assert data.bundled
+    assert (data.name, data.variant, data.root) == ("gopro", "blur", mini_root)
+    manifest = json.loads((mini_root / "manifest.json").read_text(encoding="utf-8"))
+    assert data.fingerprint == manifest["pixels"][:16]
+    assert "mini" in data.label
+    assert "blur_gamma" in runs.open_data(variant="blur_gamma").label
+    assert [len(data.pairs(split)) for split in ("train", "validation", "test")] == [144, 12, 32]
+    assert len(data.validation()) == 12
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 144), ("validation", 12), ("test", 32)])
+def test_a_limit_takes_different_pairs_from_all_over_the_split(data, split, count):
+    every = [pair.name for pair in data.pairs(split)]
+    for limit in (1, 3, 4, count - 1, count, count + 5):
+        found = [pair.name for pair in data.pairs(split, limit)]
+        assert len(found) == len(set(found)) == min(limit, count)
+        assert found == [name for name in every if name in found]  # in reading order
+
+
+def test_four_test_pairs_show_every_scene_and_kind(data):
+    """What the smoke scale scores."""
+    pairs = data.pairs("test", 4)
+    kinds = [str(official.read_truth(pair)["kind"]) for pair in pairs]
+    assert sorted(kinds) == ["global", "global", "local", "sampling"]
+    assert len({pair.sequence for pair in pairs}) == 4
+
+
+def test_own_data_are_read_from_their_tree(own_tree, store):
+    own = runs.open_data(own_tree)
+    assert not own.bundled
+    assert own.validation() == []
+    assert "mini" not in own.label
+    assert Plan(own, "attentive", scale="mini").recipe.data == "tree"
+    plan = smoke(own)
+    run = make(plan)
+    assert run.scores()["name"].tolist() == ["GOPR0001/000001", "GOPR0001/000002"]
+    assert not any(name.startswith("val_") for name in run.log())
+
+
+def test_the_fingerprint_of_own_data_follows_their_files(own_tree):
+    before = runs.open_data(own_tree)
+    assert runs.open_data(own_tree).fingerprint == before.fingerprint
+    moved = own_tree.with_name("elsewhere")
+    shutil.copytree(own_tree, moved)
+    assert runs.open_data(moved).fingerprint == before.fingerprint  # wherever they lie
+    path = own_tree / "GOPRO_Large" / "train" / "GOPR0001" / "blur" / "000002.png"
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(image).save(path)
+    assert runs.open_data(own_tree).fingerprint != before.fingerprint
+
+
+def test_a_root_without_a_tree(tmp_path):
+    with pytest.raises(official.DataError, match="expected"):
+        runs.open_data(tmp_path)
+
+
+def test_mini_synthesises_and_smoke_reads(data):
+    assert Plan(data, "attentive", scale="mini").recipe.data == "synthesis"
+    assert smoke(data).recipe.data == "tree"
+
+
+def test_weights_are_drawn_from_the_seed_and_from_nothing_else(data):
+    before = torch.get_rng_state()
+    first, same, other = (smoke(data, seed=seed).network().state_dict() for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(77)
+    again = smoke(data).network().state_dict()
+    assert all(torch.equal(first[name], same[name]) and torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+# -------------------------------------------------------------------------------------------------- the key
+
+
+def test_the_key_is_stable_and_names_the_folder(data, store):
+    plan = smoke(data)
+    assert plan.key == smoke(data).key
+    assert len(plan.key) == 16
+    assert int(plan.key, 16) >= 0
+    assert plan.folder == store / "attentive" / plan.key
+    assert json.loads(json.dumps(plan.content)) == plan.content
+
+
+def test_the_key_changes_with_whatever_decides_the_result(data):
+    plan = smoke(data)
+    keys = {
+        "plan": plan.key,
+        "seed": smoke(data, seed=1).key,
+        "scale": smoke(data, scale="mini").key,
+        "budget": smoke(data, budget="main").key,
+        "configuration": smoke(data, "table5_only_ca").key,
+        "loss": smoke(data, "table7_single_scale").key,
+        "pixels": smoke(replace(data, fingerprint="0" * 16)).key,
+        "variant of the data": smoke(replace(data, variant="blur_gamma")).key,
+        "network size": altered(plan, config={**plan.recipe.config, "blocks": 2}).key,
+    }
+    changes = {
+        "steps": 3,
+        "batch": 4,
+        "crop": 16,
+        "lr": 2e-3,
+        "power": 0.5,
+        "betas": (0.9, 0.99),
+        "eps": 1e-7,
+        "data": "synthesis",
+        "edge": 0.5,
+        "test_pairs": 3,
+        "precision": "bf16-mixed",
+        "loss_args": {"lambda_grad": 1.0},
+    }
+    keys |= {field: altered(plan, **{field: value}).key for field, value in changes.items()}
+    assert len(set(keys.values())) == len(keys), keys
+
+
+def test_the_key_does_not_change_with_what_only_watches(data, tmp_path):
+    plan = smoke(data)
+    for field in ("row_steps", "log_every", "checkpoint_every", "validate_every", "workers"):
+        assert altered(plan, **{field: 7}).key == plan.key, field
+    assert smoke(replace(data, root=tmp_path)).key == plan.key
+
+
+def test_every_field_of_a_recipe_counts_or_is_known_to_watch():
+    class Changed:
+        """Equal to no default."""
+
+    fields = set(recipes.Recipe.__dataclass_fields__)
+    counted = runs.training_part(recipes.Recipe(**{field: Changed() for field in fields}))
+    watching = {"row_steps", "log_every", "checkpoint_every", "validate_every", "workers"}
+    assert fields - set(counted) == watching | {"config"}  # the configuration is hashed as the network's own
+    assert set(runs.training_part(recipes.Recipe(4, 4, 2, 8, 0.1))) == {"steps", "batch", "crop", "lr"}
+
+
+def test_the_key_follows_the_code_of_network_loss_training_and_data(data, monkeypatch):
+    """`test_source.py` shows what an edit does; here, that the right code is asked for."""
+    asked = []
+    monkeypatch.setattr(runs, "code_hash", lambda *objects: asked.append(objects) or str(len(asked)))
+    first, second = smoke(data), smoke(data)
+    assert first.key != second.key
+    assert models.NETWORKS["attentive"][1] in asked[0]
+    assert models.attentive.Config in asked[0]
+    assert losses.attentive in asked[0]
+    assert training.train in asked[0]
+    monkeypatch.undo()
+
+    reached = set()
+    real = source._references
+    monkeypatch.setattr(source, "_references", lambda *where: reached.add(where) or real(*where))
+    for scale, wanted in (
+        ("smoke", {("deblur.data.official", "read_pair"), ("deblur.data.loading", "random_window")}),
+        ("mini", {("deblur.data.mini", "fresh_shot"), ("deblur.data.loading", "random_window")}),
+    ):
+        reached.clear()
+        assert smoke(data, scale=scale).key
+        assert wanted <= reached
+        assert not [module for module, _ in reached if module in ("deblur.runs", "deblur.tables", "deblur.figures")]
+
+
+def test_equal_trainings_share_a_folder(data, monkeypatch):
+    monkeypatch.setitem(models.attentive.VARIANTS, "again", {"mode": "serial_sa_ca"})
+    assert smoke(data, "again").folder == smoke(data).folder
+    whole = recipes.RECIPES["attentive"]["smoke"]
+    monkeypatch.setitem(recipes.RECIPES["attentive"], "smoke", replace(whole, row_steps=whole.steps))
+    assert smoke(data, budget="row").folder == smoke(data, budget="main").folder
+
+
+def test_unknown_names(data):
+    with pytest.raises(ValueError, match="unknown network"):
+        _ = Plan(data, "attentiv").key
+    with pytest.raises(ValueError, match="unknown variant"):
+        _ = smoke(data, "table9").key
+    with pytest.raises(ValueError, match="unknown scale"):
+        _ = smoke(data, scale="huge").key
+
+
+# --------------------------------------------------------------------------------------------------- a run
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """A store with one finished run."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEBLUR_RUNS", str(folder))
+        make(smoke(data))
+    return folder
+
+
+def forbid(*arguments, **options):
+    raise AssertionError("this must not run again")
+
+
+def test_a_finished_run_is_loaded_without_training(data, finished, monkeypatch):
+    monkeypatch.setenv("DEBLUR_RUNS", str(finished))
+    plan = smoke(data)
+    assert plan.key  # hashed, as is the scoring, before functions are replaced
+    for module, name in (
+        (training, "train"),
+        (runs, "train"),
+        (runs, "_run_side_by_side"),
+        (evaluation, "score"),
+    ):
+        monkeypatch.setattr(module, name, forbid)
+    runs._train_and_score(plan)
+    first, second = runs.load_or_run([plan, plan])
+    assert first == second == runs.Run(plan)
+    scores = first.scores()
+    assert scores["name"].tolist() == [pair.name for pair in data.pairs("test", 4)]
+    assert np.isfinite(scores["psnr_db"]).all()
+    log = first.log()
+    assert log["step"].tolist() == [1, 2]
+    assert np.isfinite(log["loss"]).all()
+    assert np.isfinite(log["val_psnr_db"].dropna()).all()
+    assert len(log["val_psnr_db"].dropna()) == 1
+    network = first.network()
+    assert not network.training
+    weights = load_file(plan.folder / "model.safetensors")
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
+    assert any(not torch.equal(tensor, weights[name]) for name, tensor in plan.network().state_dict().items())
+
+
+def test_the_scores_are_those_of_the_loaded_network(data, finished, monkeypatch):
+    monkeypatch.setenv("DEBLUR_RUNS", str(finished))
+    run = runs.Run(smoke(data))
+    again = evaluation.evaluate(evaluation.restorer(run.network()), data.pairs("test", 4))
+    pd.testing.assert_frame_equal(run.scores(), again, check_exact=False, rtol=1e-12)
+
+
+def test_the_folder_of_a_run(data, finished, monkeypatch):
+    monkeypatch.setenv("DEBLUR_RUNS", str(finished))
+    plan = smoke(data)
+    files = {path.name for path in plan.folder.iterdir()}
+    assert files - {"lock"} == {
+        "recipe.json",
+        "provenance.json",
+        "log.csv",
+        "state.pt",
+        "model.safetensors",
+        "per_image.csv",
+    }
+    assert json.loads((plan.folder / "recipe.json").read_text()) == plan.content
+
+
+def test_provenance(data, finished, monkeypatch):
+    monkeypatch.setenv("DEBLUR_RUNS", str(finished))
+    found = runs.Run(smoke(data)).provenance
+    assert set(found) >= {
+        "commit",
+        "dirty",
+        "versions",
+        "python",
+        "machine",
+        "cores",
+        "threads",
+        "device",
+        "training_seconds",
+        "scoring",
+    }
+    assert found["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert isinstance(found["dirty"], bool)
+    assert len(found["commit"]) == 40 or found["commit"] == "unknown"
+    assert found["threads"] == 1
+    assert found["training_seconds"] > 0
+    assert found["scoring"] == runs.scoring()
+    assert found["device"]
+    text = json.dumps(found)
+    assert str(paths.project_root()) not in text
+    assert str(finished) not in text
+
+
+def test_scored_again_not_trained_again_when_the_scoring_changes(data, finished, tmp_path, monkeypatch):
+    shutil.copytree(finished, tmp_path / "runs")
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    plan = smoke(data)
+    kept = (plan.folder / "model.safetensors").read_bytes()
+    trained = runs.Run(plan).provenance
+    scores = plan.folder / "per_image.csv"
+    expected = scores.read_text()
+    scores.write_text("stale")
+    monkeypatch.setattr(runs, "scoring", lambda: "another")
+    monkeypatch.setattr(runs, "train", forbid)
+    assert not runs.is_complete(plan)
+    runs._train_and_score(plan)
+    assert runs.is_complete(plan)
+    assert scores.read_text() == expected
+    assert (plan.folder / "model.safetensors").read_bytes() == kept
+    assert runs.Run(plan).provenance == trained | {"scoring": "another"}
+
+
+@pytest.mark.parametrize("missing", ["model.safetensors", "provenance.json"])
+def test_an_incomplete_run_is_not_taken(data, finished, tmp_path, monkeypatch, missing):
+    shutil.copytree(finished, tmp_path / "runs")
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    plan = smoke(data)
+    assert runs.is_complete(plan)
+    (plan.folder / missing).unlink()
+    assert not runs.is_complete(plan)
+
+
+def test_interrupted_and_made_again_equals_uninterrupted(data, finished, store, monkeypatch):
+    plan = altered(smoke(data), checkpoint_every=1)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "_count_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make(plan)
+    assert not runs.is_complete(plan)
+    assert torch.load(plan.folder / "state.pt")["step"] == 1
+    monkeypatch.undo()
+    monkeypatch.setenv("DEBLUR_RUNS", str(store))
+    make(plan)
+    for name in ("model.safetensors", "per_image.csv", "log.csv"):
+        assert (plan.folder / name).read_bytes() == (finished / "attentive" / plan.key / name).read_bytes()
+
+
+def test_a_run_on_fresh_blur(data, store):
+    """Synthesised crops, at the size of a smoke test."""
+    plan = altered(smoke(data), data="synthesis", crop=32, test_pairs=1)
+    assert plan.key != smoke(data).key
+    assert len(make(plan).scores()) == 1
+
+
+def test_the_blurred_input_is_scored_once(data, store, monkeypatch):
+    scores = runs.blurred_scores(data, 2)
+    assert scores["name"].tolist() == [pair.name for pair in data.pairs("test", 2)]
+    expected = evaluation.evaluate(evaluation.identity, data.pairs("test", 2))
+    pd.testing.assert_frame_equal(scores, expected, check_exact=False, rtol=1e-12)
+    monkeypatch.setattr(evaluation, "evaluate", forbid)
+    pd.testing.assert_frame_equal(runs.blurred_scores(data, 2), scores)
+    for other in ((data, 3), (replace(data, fingerprint="0"), 2), (replace(data, variant="blur_gamma"), 2)):
+        with pytest.raises(AssertionError, match="must not run"):
+            runs.blurred_scores(*other)
+
+
+# ---------------------------------------------------------------------------------------------- side by side
+
+
+def test_side_by_side_equals_one_after_the_other_and_a_failure_harms_no_other_run(data, tmp_path, monkeypatch):
+    """Also, that a plan given twice is trained once, and that runs come in the order of their plans."""
+    plans = [smoke(data), smoke(data, "table5_only_sa", budget="main"), smoke(data)]
+
+    def outcome():
+        return [
+            {name: (plan.folder / name).read_bytes() for name in ("model.safetensors", "per_image.csv", "log.csv")}
+            for plan in plans
+        ]
+
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "two"))
+    done = runs.load_or_run(plans, processes=2)
+    assert [run.plan for run in done] == plans
+    assert all(run.provenance["threads"] == 1 for run in done)
+    assert len(list((tmp_path / "two" / "attentive").iterdir())) == 2
+    side_by_side = outcome()
+
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "one"))
+    broken = altered(smoke(data), loss_args={"lambda_grad": float("inf")})
+    with pytest.raises(training.DivergedError, match="step 1"):
+        runs.load_or_run([*plans, broken], processes=1)  # as short as the shortest, so the last to run
+    assert outcome() == side_by_side
+    assert not runs.is_complete(broken)
+    assert not (broken.folder / "model.safetensors").exists()
+
+
+def test_two_callers_of_one_run_train_it_once(data, store, tmp_path):
+    context = multiprocessing.get_context("fork")
+    trained = context.Value("i", 0)
+    plan = smoke(data)
+
+    def call():
+        torch.set_num_threads(1)
+        real = training.train
+
+        def counting(*arguments, **options):
+            with trained.get_lock():
+                trained.value += 1
+            real(*arguments, **options)
+
+        training.train = counting  # in a child: nobody else sees it
+        runs._train_and_score(plan)
+
+    assert plan.key  # hashed before the child replaces the function
+    processes = [context.Process(target=call) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert trained.value == 1
+    assert runs.is_complete(plan)
+
+
+def test_the_mini_benchmark_and_its_scores_belong_together(data):
+    """The scale of the README trains on what the benchmark's own code makes."""
+    plan = Plan(data, "attentive")
+    assert plan.scale == "mini"
+    assert plan.recipe.crop < min(mini.FRAME_SIZE)
+    assert plan.recipe.test_pairs is None

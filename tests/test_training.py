@@ -1,0 +1,360 @@
+"""The training loop: interrupted anywhere and continued equals uninterrupted, bit for bit; nothing is half-written."""
+
+import io
+import math
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+from torch import nn
+
+from deblur import losses, paths, recipes, training
+from deblur.data.loading import Batches
+
+RECIPE = recipes.Recipe(
+    steps=12, row_steps=12, batch=2, crop=8, lr=1e-2, log_every=2, checkpoint_every=3, validate_every=5
+)
+
+
+class Noise:
+    """Blurred crops are mixtures of the sharp one with noise."""
+
+    def crop(self, rng, size, edge=0.0):
+        sharp = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+        return (sharp // 2 + rng.integers(0, 128, sharp.shape)).astype(np.uint8), sharp
+
+
+class Tiny(nn.Module):
+    """Two scales, and perhaps dropout, so that the state of the random generator matters."""
+
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+        self.last = nn.Conv2d(6, 3, 3, padding=1)
+        self.dropout = dropout
+
+    def forward(self, blurred):
+        features = self.first(blurred).relu()
+        if self.dropout:
+            features = F.dropout(features, self.dropout, self.training)
+        restored = self.last(features)
+        return restored, F.avg_pool2d(restored, 2)
+
+
+def tiny(seed=0, dropout=0.0):
+    torch.manual_seed(seed)
+    return Tiny(dropout)
+
+
+def validate(network):
+    assert not network.training
+    return {"psnr_db": float(network(torch.full((1, 3, 4, 4), 0.5))[0].detach().mean())}
+
+
+def run(folder, recipe=RECIPE, loss=losses.attentive, seed=0, dropout=0.0, **options):
+    """Trains; a run that can be continued is given other weights and another random state, which must not matter."""
+    continued = (folder / "state.pt").exists()
+    network = tiny(continued, dropout)
+    torch.manual_seed(1 + continued)
+    batches = Batches(Noise(), recipe.crop, recipe.batch, seed)
+    options.setdefault("on_step", lambda: None)
+    fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.precision)
+    training.train(network, loss, recipe, batches, folder, validate, fabric, **options)
+    return network
+
+
+def outcome(folder):
+    """What a finished run left: weights and log, as bytes."""
+    return {name: (folder / name).read_bytes() for name in ("model.safetensors", "log.csv")}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run(folder)
+    return outcome(folder)
+
+
+def raising_at(call, error=KeyboardInterrupt):
+    """A function that raises when it is called for the `call`-th time."""
+    calls = iter(range(1, call + 1))
+
+    def count():
+        if next(calls) == call:
+            raise error
+
+    return count
+
+
+# --------------------------------------------------------------------------------------- interrupted, continued
+
+
+@pytest.mark.parametrize("step", range(1, 13))
+@pytest.mark.parametrize("inside", ["loss", "on_step"])
+def test_interrupted_at_any_step_and_continued_equals_uninterrupted(tmp_path, uninterrupted, step, inside):
+    stop = raising_at(step)
+
+    def loss(outputs, sharp):
+        stop()
+        return losses.attentive(outputs, sharp)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, loss=loss) if inside == "loss" else run(tmp_path, on_step=stop)
+    assert not (tmp_path / "model.safetensors").exists()
+    assert (tmp_path / "state.pt").exists() == (step > (3 if inside == "loss" else 2))
+    run(tmp_path)
+    assert outcome(tmp_path) == uninterrupted
+
+
+def test_interrupted_again_and_again(tmp_path, uninterrupted):
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, on_step=raising_at(4))
+    run(tmp_path)
+    assert outcome(tmp_path) == uninterrupted
+
+
+@pytest.mark.parametrize("options", [{"channels_last": True}, {"workers": 1}])
+def test_layout_and_workers_continue_too(tmp_path, uninterrupted, options):
+    recipe = replace(RECIPE, **options)
+    run(tmp_path / "whole", recipe)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", recipe, on_step=raising_at(8))
+    run(tmp_path / "parts", recipe)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+    if "workers" in options:
+        assert outcome(tmp_path / "whole") == uninterrupted
+
+
+@pytest.mark.xfail(reason="after a resume, the loader draws once more from the generator", strict=True)
+def test_networks_that_draw_at_random_continue_too(tmp_path):
+    run(tmp_path / "whole", dropout=0.3)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", dropout=0.3, on_step=raising_at(8))
+    run(tmp_path / "parts", dropout=0.3)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+
+
+def test_two_runs_with_one_seed_are_equal_and_seeds_differ(tmp_path, uninterrupted):
+    run(tmp_path / "same")
+    run(tmp_path / "other", seed=5)
+    assert outcome(tmp_path / "same") == uninterrupted
+    assert outcome(tmp_path / "other") != uninterrupted
+
+
+def test_logging_and_checkpoints_do_not_touch_the_weights(tmp_path, uninterrupted):
+    run(tmp_path, replace(RECIPE, log_every=1, checkpoint_every=100, validate_every=100))
+    assert outcome(tmp_path)["model.safetensors"] == uninterrupted["model.safetensors"]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, uninterrupted):
+    run(tmp_path)
+    steps = []
+    run(tmp_path, on_step=lambda: steps.append(1))
+    assert steps == []
+    assert outcome(tmp_path) == uninterrupted
+
+
+# --------------------------------------------------------------------------------------------------- killed
+
+
+def killed_in_step(folder, step):
+    stop = raising_at(step, RuntimeError)
+
+    def on_step():
+        try:
+            stop()
+        except RuntimeError:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run(folder, on_step=on_step)
+
+
+def killed_while_writing(folder, call):
+    """Dies in the `call`-th replacement of a file, the draft written and the old file still there."""
+    real, stop = os.replace, raising_at(call, RuntimeError)
+
+    def replace(draft, path):
+        try:
+            stop()
+        except RuntimeError:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(draft, path)
+
+    paths.os.replace = replace  # in a process that is about to die
+    run(folder)
+
+
+@pytest.mark.parametrize(
+    ("victim", "when"),
+    [(killed_in_step, 7), (killed_in_step, 12)] + [(killed_while_writing, call) for call in (1, 2, 4, 7, 8, 9, 10)],
+)
+def test_killed_anywhere_and_called_again_completes_and_equals(tmp_path, uninterrupted, victim, when):
+    process = multiprocessing.get_context("fork").Process(target=victim, args=(tmp_path, when))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "model.safetensors").exists()
+    for path in tmp_path.glob("[!.]*"):  # drafts begin with a dot
+        assert torch.load(path) if path.suffix == ".pt" else len(pd.read_csv(path))
+    run(tmp_path)
+    assert outcome(tmp_path) == uninterrupted
+
+
+# ------------------------------------------------------------------------------------------------ divergence
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_a_non_finite_step_stops_and_leaves_the_last_checkpoint(tmp_path, value, where):
+    calls = iter(range(1, 100))
+
+    def loss(outputs, sharp):
+        terms = losses.attentive(outputs, sharp)
+        if next(calls) == 8:
+            if where == "loss":
+                terms["gradient"] = terms["gradient"] * value
+            else:
+                terms["mse"].register_hook(lambda gradient: gradient * value)
+        return terms
+
+    with pytest.raises(training.DivergedError, match=r"step 8: .*not updated.*lr \(now"):
+        run(tmp_path, loss=loss)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "state.pt"]
+    assert torch.load(tmp_path / "state.pt")["step"] == 6
+    assert pd.read_csv(tmp_path / "log.csv")["step"].tolist() == [2, 4, 5, 6]
+
+
+def test_after_a_divergence_a_mended_loss_continues(tmp_path, uninterrupted):
+    calls = iter(range(1, 100))
+
+    def loss(outputs, sharp):
+        return {"mse": losses.multi_scale_mse(outputs, sharp) / (0 if next(calls) == 8 else 1)}
+
+    with pytest.raises(training.DivergedError):
+        run(tmp_path, loss=loss)
+    run(tmp_path, loss=loss)
+    assert torch.load(tmp_path / "state.pt")["step"] == 12
+
+
+# ------------------------------------------------------------------------------------------- what a step does
+
+
+def test_learning_rates_of_the_paper():
+    recipe = recipes.recipe("attentive", "paper", "paper")
+    assert training.learning_rate(recipe, 0) == 1e-4
+    found = [training.learning_rate(recipe, recipe.steps * share // 100) / 1e-4 for share in (25, 50, 75, 90, 99)]
+    assert [round(value, 3) for value in found] == [0.917, 0.812, 0.660, 0.501, 0.251]
+    assert recipe.steps == 4000 * (2103 // 16)
+    assert 0 < training.learning_rate(recipe, recipe.steps - 1) < 2.1e-6
+
+
+def test_the_loop_is_plain_adam_with_the_recipes_decay(tmp_path):
+    """Against a loop of six lines, without Fabric, checkpoints or dropout's generator."""
+    recipe = replace(RECIPE, steps=5, betas=(0.8, 0.95), eps=1e-6, power=0.7)
+    network, reference = (nn.Sequential(nn.Conv2d(3, 3, 3, padding=1)) for _ in range(2))
+    reference.load_state_dict(network.state_dict())
+
+    def loss(restored, sharp):
+        return {"mse": F.mse_loss(restored, sharp)}
+
+    batches = Batches(Noise(), recipe.crop, recipe.batch, seed=0)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    training.train(network, loss, recipe, batches, tmp_path, fabric=fabric, on_step=lambda: None)
+
+    optimiser = torch.optim.Adam(reference.parameters(), betas=(0.8, 0.95), eps=1e-6)
+    for step in range(5):
+        optimiser.param_groups[0]["lr"] = 1e-2 * (1 - step / 5) ** 0.7
+        optimiser.zero_grad()
+        blurred, sharp = batches[step]
+        F.mse_loss(reference(blurred), sharp).backward()
+        optimiser.step()
+    for name, parameter in reference.state_dict().items():
+        torch.testing.assert_close(load_file(tmp_path / "model.safetensors")[name], parameter, rtol=0, atol=0)
+
+
+def test_the_loss_falls(tmp_path):
+    run(tmp_path, replace(RECIPE, steps=150, log_every=1, checkpoint_every=150, validate_every=150))
+    loss = pd.read_csv(tmp_path / "log.csv")["loss"]
+    assert loss.tail(15).mean() < 0.7 * loss.head(5).mean()
+
+
+def test_the_log(uninterrupted):
+    log = pd.read_csv(io.BytesIO(uninterrupted["log.csv"]))
+    assert log["step"].tolist() == [2, 4, 5, 6, 8, 10, 12]
+    always = log[["step", "lr", "loss", "mse", "gradient", "gradient_norm"]]
+    assert np.isfinite(always.to_numpy()).all()
+    assert (always > 0).all(axis=None)
+    assert log.loc[log["val_psnr_db"].notna(), "step"].tolist() == [5, 10, 12]
+    assert np.isfinite(log["val_psnr_db"].dropna()).all()
+    np.testing.assert_allclose(log["loss"], log["mse"] + log["gradient"], rtol=1e-6)
+    np.testing.assert_allclose(log["lr"], [training.learning_rate(RECIPE, step - 1) for step in log["step"]])
+
+
+def test_one_bar_and_only_where_nobody_counts(tmp_path, capfd):
+    run(tmp_path / "counted", title="counted")
+    assert capfd.readouterr().err == ""
+    run(tmp_path / "shown", title="shown", on_step=None)
+    shown = capfd.readouterr().err
+    assert "shown" in shown
+    assert "12/12" in shown
+
+
+# -------------------------------------------------------------------------------------------------- weights
+
+
+def test_weights_survive_the_file(tmp_path):
+    network, other = tiny(0), tiny(1)
+    network.to(memory_format=torch.channels_last)
+    training.save_weights(network, tmp_path / "deep" / "model.safetensors")
+    training.load_weights(other, tmp_path / "deep" / "model.safetensors")
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model.safetensors"]
+
+
+def test_the_weights_of_a_run_are_those_of_the_network(tmp_path):
+    network = run(tmp_path)
+    for name, tensor in load_file(tmp_path / "model.safetensors").items():
+        assert torch.equal(network.state_dict()[name], tensor)
+
+
+def test_wrong_weights_are_refused_in_words(tmp_path):
+    path = tmp_path / "model.safetensors"
+    training.save_weights(tiny(), path)
+    wider = tiny()
+    wider.last = nn.Conv2d(6, 4, 3)
+    wider.extra = nn.Linear(2, 2)
+    del wider.first
+    before = {name: tensor.clone() for name, tensor in wider.state_dict().items()}
+    with pytest.raises(ValueError, match="another network or size") as caught:
+        training.load_weights(wider, path)
+    message = str(caught.value)
+    assert str(path) in message
+    for part in (
+        "(6 differences)",
+        "missing extra.bias",
+        "missing extra.weight",
+        "unknown first.bias",
+        "unknown first.weight",
+        "last.bias is (3,), the network has (4,)",
+        "last.weight is (3, 6, 3, 3), the network has (4, 6, 3, 3)",
+    ):
+        assert part in message
+    assert all(torch.equal(wider.state_dict()[name], tensor) for name, tensor in before.items())
+
+
+def test_a_long_list_of_differences_is_cut(tmp_path):
+    path = tmp_path / "model.safetensors"
+    training.save_weights(nn.Sequential(*(nn.Linear(1, 1) for _ in range(20))), path)
+    with pytest.raises(ValueError, match=r"40 differences|38 differences") as caught:
+        training.load_weights(nn.Sequential(nn.Linear(1, 1)), path)
+    assert len(str(caught.value)) < 400 + len(str(path))
