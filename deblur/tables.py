@@ -89,6 +89,16 @@ def save(table: pd.DataFrame, scale: str, paper: str, name: str) -> Path:
 STAMP = ("scale", "data", "protocol", "steps", "seed", "device")
 """Columns that say where a measurement comes from; a caption names them once."""
 
+QUALITY = (
+    *("method", "psnr_db_printed", "psnr_db_measured", "gain_db_measured", "ssim_printed"),
+    *("ssim_gauss_rgb_measured", "ssim_matlab_volume_measured", "note"),
+)
+COST = (
+    *("method", "size_mb_printed", "size_mb_measured", "size_mib_measured", "parameters", "gmacs_720p"),
+    *("runtime_s_printed", "runtime_ms_measured", "runtime_size", "runtime_device"),
+)
+"""The two halves of a comparison table that is too wide for a page."""
+
 DIGITS = {"ssim": 4, "_db": 2, "delta": 2, "size_m": 2, "gmacs": 1, "_ms": 0}
 
 
