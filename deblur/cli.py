@@ -141,6 +141,9 @@ def _evaluate(options) -> None:
     by_benchmark = options.weights or options.restored or options.blurred
     if bool(options.paper) == bool(by_benchmark):
         raise ValueError("evaluate what? Give a paper, or one of --weights, --restored and --blurred")
+    astray = [f"--{name}" for name in ("network", "benchmark", "root", "protocol", "out") if getattr(options, name)]
+    if options.paper and astray:
+        raise ValueError(f"{', '.join(astray)} go with --weights, --restored or --blurred, not with a paper")
     (_evaluate_benchmark if by_benchmark else _evaluate_run)(options)
 
 

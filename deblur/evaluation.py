@@ -247,7 +247,7 @@ def score_pairs(
     entry = protocol_for(protocol, benchmark)
     rows = []
     for pair in tqdm(counted_pairs(protocol, pairs), desc=title, leave=False, mininterval=1, disable=not title):
-        own = [pair.blurred, *{pair.sharp, *pair.frames}, *([files[pair.name]] if files else [])]
+        own = {pair.blurred, pair.sharp, pair.truth, *pair.frames, files[pair.name] if files else None} - {None}
         made_from = stamp(sorted(own)) if journal else ""
         known, row = journal.rows.get(pair.name, ("", None)) if journal else ("", None)
         if row is None or known != made_from:

@@ -76,8 +76,9 @@ def open_data(root: str | Path = "", variant: str = "blur", name: str = "gopro")
     variant = variant if name == "gopro" else ""
     manifest = root / "manifest.json"
     if manifest.is_file():
-        fingerprint = json.loads(manifest.read_text(encoding="utf-8"))["pixels"][:16]
-        return Data(name, root, variant, fingerprint, bundled=True)
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+        # A tree of somebody's own pictures (`deblur data synthesize`) has a manifest too, but not the bundled scenes.
+        return Data(name, root, variant, content["pixels"][:16], bundled="generator" in content)
     found = Data(name, root, variant, "", bundled=False)
     splits = ("test",) if name in ("koehler", "rwbi") else ("train", "test")
     listing = [(pair.name, pair.blurred.stat().st_size) for split in splits for pair in found.pairs(split)]

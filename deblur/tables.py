@@ -79,11 +79,10 @@ def folder(scale: str, paper: str) -> Path:
     return paths.results_dir() / scale / paper
 
 
-def save(table: pd.DataFrame, scale: str, paper: str, name: str) -> Path:
+def save(table: pd.DataFrame, scale: str, paper: str, name: str) -> None:
     """Write a table under its name, e.g. `table5`, atomically; six significant decimals are plenty."""
     path = folder(scale, paper) / "tables" / f"{name}.csv"
     paths.write_text(path, table.to_csv(index=False, float_format="%.6g"))
-    return path
 
 
 STAMP = ("scale", "data", "protocol", "steps", "seed", "device")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from trees import problems, save, write_dvd, write_flat, write_gopro, write_koehler, write_manifest
 
-from deblur.data import official
+from deblur import cli
+from deblur.data import mini, official
 from deblur.data.check import check
 from deblur.data.official import DataError, read_image
 
@@ -244,3 +245,80 @@ def test_reading_does_not_write(tmp_path, rng):
     official.gopro(tmp_path, "test", "blur")
     check("gopro", tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in Path(tmp_path).rglob("*")}
+
+
+# ------------------------------------------------------------------------------------------------ command line
+
+
+@pytest.fixture
+def street(tmp_path):
+    """The bundled GoPro flavour's test split, to be damaged."""
+    source, copy = mini.ensure("gopro"), tmp_path / "street"
+    shutil.copytree(source / "GOPRO_Large/test", copy / "GOPRO_Large/test")
+    shutil.copy(source / "manifest.json", copy)
+    return copy
+
+
+def told(capsys, *arguments):
+    """What `deblur data check` says about a copy that it must refuse."""
+    assert cli.main(["data", "check", *map(str, arguments)]) == 1
+    out = capsys.readouterr().out
+    assert "NOT USABLE" in out
+    return out
+
+
+def test_the_command_accepts_a_whole_split(street, capsys):
+    assert cli.main(["data", "check", "gopro", str(street), "--split", "test"]) == 0
+    assert "32 of 32 pairs" in capsys.readouterr().out
+    assert "no train split of GoPro" in told(capsys, "gopro", street)
+    assert cli.main(["data", "check", "gopro", str(street), "--split", "tset"]) == 1
+    assert "no split 'tset'" in capsys.readouterr().err
+
+
+def test_the_command_finds_swapped_folders(street, capsys):
+    for sequence in (street / "GOPRO_Large/test").iterdir():
+        (sequence / "blur").rename(sequence / "x")
+        (sequence / "sharp").rename(sequence / "blur")
+        (sequence / "x").rename(sequence / "sharp")
+    out = told(capsys, "gopro", street, "--variant", "blur", "--split", "test")
+    assert "test, blur: blurred and sharp are swapped" in out
+
+
+def test_the_command_finds_blur_gamma_passed_as_blur(street, capsys):
+    for sequence in (street / "GOPRO_Large/test").iterdir():
+        shutil.rmtree(sequence / "blur")
+        (sequence / "blur_gamma").rename(sequence / "blur")
+    out = told(capsys, "gopro", street, "--variant", "blur", "--split", "test")
+    assert "what is called blur holds blur_gamma images, by their tone; rename it to blur_gamma" in out
+
+
+def test_the_command_finds_a_changed_pixel(street, capsys):
+    path = street / "GOPRO_Large/test/MINI01_astronaut/blur/000002.png"
+    image = read_image(path)
+    image[0, 0, 0] ^= 1
+    save(path, image)
+    out = told(capsys, "gopro", street, "--variant", "blur", "--split", "test")
+    assert "1 files are not as this package wrote them" in out
+    assert "MINI01_astronaut/blur/000002.png" in out
+
+
+def test_the_command_finds_a_zero_byte_png(street, capsys):
+    path = street / "GOPRO_Large/test/MINI03_china/sharp/000004.png"
+    path.write_bytes(b"")
+    assert f"{path}: zero bytes; download or unpack it again" in told(capsys, "gopro", street, "--split", "test")
+
+
+def test_the_command_finds_half_of_hide(tmp_path, capsys):
+    root = hide_links(tmp_path, 1079, 1079, "official")
+    out = told(capsys, "hide", root, "--split", "test")
+    assert "1,079 of 2,025 pairs (1,079 blurred, 1,079 sharp), a known incomplete download" in out
+
+
+def test_the_command_finds_a_missing_frame_of_a_video(tmp_path, capsys):
+    shutil.copytree(mini.ensure("dvd"), tmp_path / "dvd")
+    video = tmp_path / "dvd/quantitative_datasets/IMG_0032"
+    for part in ("input", "GT"):
+        (video / part / "00005.jpg").unlink()
+    out = told(capsys, "dvd", tmp_path / "dvd")
+    assert f"{video / 'input'}: 1 frames missing in the numbering: 00005" in out
+    assert "79 of 80 pairs" in out

@@ -45,11 +45,13 @@ def test_an_installed_copy_uses_the_working_directory(tmp_path, monkeypatch):
 def test_replacing_a_file_keeps_the_old_one_until_the_end_and_the_suffix(tmp_path):
     target = tmp_path / "new" / "table.csv"
     paths.write_text(target, "old")
-    with paths.replacing(target) as draft:
-        draft.write_text("new")
-        assert target.read_text() == "old"
-        assert draft.suffix == ".csv"
-        assert draft.parent == target.parent
+    with target.open() as reader:
+        with paths.replacing(target) as draft:
+            draft.write_text("new")
+            assert target.read_text() == "old"
+            assert draft.suffix == ".csv"
+            assert draft.parent == target.parent
+        assert reader.read() == "old"  # replaced, not overwritten: who reads has one or the other, never half
     assert target.read_text() == "new"
     assert names(target.parent) == ["table.csv"]
 

