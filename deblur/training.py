@@ -69,12 +69,12 @@ def train(
     state = {"network": network, "optimiser": optimiser, "step": 0, "log": [], "rng": torch.get_rng_state()}
     if (folder / "state.pt").exists():
         fabric.load(folder / "state.pt", state)
-        torch.set_rng_state(state["rng"])
     folder.mkdir(parents=True, exist_ok=True)
 
     network.train()
     start = state["step"]
     loader = batches.loader(start, recipe.steps, recipe.workers)
+    torch.set_rng_state(state["rng"])  # after the loader, which draws from it
     quiet = on_step is not None or not fabric.is_global_zero
     steps = range(start, recipe.steps)
     for step in tqdm(steps, initial=start, total=recipe.steps, desc=title, unit="step", mininterval=5, disable=quiet):

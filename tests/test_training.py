@@ -136,7 +136,6 @@ def test_layout_and_workers_continue_too(tmp_path, uninterrupted, options):
         assert outcome(tmp_path / "whole") == uninterrupted
 
 
-@pytest.mark.xfail(reason="after a resume, the loader draws once more from the generator", strict=True)
 def test_networks_that_draw_at_random_continue_too(tmp_path):
     run(tmp_path / "whole", dropout=0.3)
     with pytest.raises(KeyboardInterrupt):
