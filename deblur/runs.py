@@ -321,8 +321,10 @@ def _record(plan: Plan, record: dict) -> None:
     paths.write_text(plan.folder / "provenance.json", json.dumps(record, indent=1))
 
 
-def train_one(plan: Plan, devices: str = "auto", nodes: int = 1) -> None:
-    """Train one plan on one or many devices, as `deblur train` does under torchrun or SLURM, and score it."""
+def train_one(plan: Plan, devices: str = "1", nodes: int = 1) -> None:
+    """Train one plan on one device, as `deblur train` does, and score it."""
+    if devices != "1" or nodes != 1:
+        raise ValueError("training on several devices hangs at its first checkpoint and is refused: give --devices 1")
     fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)
     fabric.launch()
     if not (plan.folder / "model.safetensors").is_file():
