@@ -100,8 +100,8 @@ def _add_train(commands) -> None:
     train = commands.add_parser("train", help="train a network; called again, it continues or finds it done")
     train.add_argument("paper", help="attentive, ...")
     _add_run_options(train)
-    train.add_argument("--devices", default="1", help="only 1 works so far (default: 1)")
-    train.add_argument("--nodes", type=int, default=1, help="only 1 works so far (default: 1)")
+    train.add_argument("--devices", default="1", help="GPUs or processes, e.g. 4, or auto (default: 1)")
+    train.add_argument("--nodes", type=int, default=1, help="machines, under torchrun or SLURM (default: 1)")
     train.set_defaults(run=_train)
 
 

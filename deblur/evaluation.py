@@ -94,6 +94,27 @@ def summarise(scores: pd.DataFrame, blurred_scores: pd.DataFrame) -> dict[str, f
     return summary
 
 
+def by_kind(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean scores for each kind of blur, or one row "all" where the data set does not know it."""
+    names = ("psnr_db", "ssim_gauss_rgb", "ssim_matlab_volume", "gain_db", "path_px")
+    grouped = scores.groupby("kind") if "kind" in scores else scores.groupby(lambda _: "all")
+    means = grouped[[name for name in names if name in scores]].mean()
+    return means.assign(pairs=grouped.size()).reset_index(names="kind")
+
+
+def restore_all(
+    methods: dict[str, Restore], blurred: np.ndarray, sharp: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """One picture by several methods, for a figure: `blurred`, each method's 8-bit image and, if known, `sharp`."""
+    restored = {name: metrics.to_uint8(method(blurred)) for name, method in methods.items()}
+    return {"blurred": blurred, **restored} | ({} if sharp is None else {"sharp": sharp})
+
+
+def psnr_labels(images: dict[str, np.ndarray]) -> dict[str, float]:
+    """PSNR in dB of each picture that `restore_all` gave against its `sharp` one."""
+    return {name: metrics.psnr_db(image, images["sharp"]) for name, image in images.items() if name != "sharp"}
+
+
 # ------------------------------------------------------------------------------------------- official protocols
 
 Method = Callable[[official.Pair], Restore]

@@ -1,7 +1,8 @@
 """The papers' training losses.
 
-Each takes a network's outputs, full resolution first, and the sharp image (N,3,H,W) in [0,1], and returns its weighted
-terms by name; the sum is what is minimised.
+Each takes a network's outputs, full resolution first, the sharp image (N,3,H,W) in [0,1] and the share of the training
+that is done, in [0,1), which only losses that change on the way look at. It returns its weighted terms by name; the sum
+is what is minimised.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,7 +31,12 @@ def gradient_loss(restored: Tensor, sharp: Tensor) -> Tensor:
 
 
 def attentive(
-    outputs: tuple[Tensor, ...], sharp: Tensor, *, multi_scale: bool = True, lambda_grad: float = 2.5
+    outputs: tuple[Tensor, ...],
+    sharp: Tensor,
+    progress: float = 0.0,
+    *,
+    multi_scale: bool = True,
+    lambda_grad: float = 2.5,
 ) -> dict[str, Tensor]:
     """`L_mse + lambda L_grad` (attentive, Eqs. 7-9).
 
@@ -61,5 +67,19 @@ def measure_lambda(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]])
     return mse / gradient
 
 
-LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {"attentive": attentive}
+def srn(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
+    """Sum over scales of the mean squared error, all scales weighing alike (SRN and its authors' code)."""
+    return {"mse": multi_scale_mse(outputs, sharp)}
+
+
+def simplenet(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
+    """Absolute error of the one output (SimpleNet, Sec. 3.5: "L1 loss"; the mean over values is our reading)."""
+    return {"l1": F.l1_loss(outputs[0], sharp)}
+
+
+LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {
+    "attentive": attentive,
+    "srn": srn,
+    "simplenet": simplenet,
+}
 """Name in a recipe -> loss."""

@@ -9,9 +9,12 @@ from types import ModuleType
 
 import numpy as np
 import pandas as pd
+import torch
 
 from deblur import paths, recipes, tables
-from deblur.runs import Data, Run, provenance
+from deblur.complexity import device_name
+from deblur.evaluation import summarise_protocol
+from deblur.runs import Data, Run, protocol_scores, provenance
 
 PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
 PARAMETERS = {"scale": str, "data_root": str, "seed": int}
@@ -52,6 +55,31 @@ def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
     return given
 
 
+def stamp(data: Data) -> str:
+    """Where this notebook's numbers come from, as a line of Markdown."""
+    origin = provenance()
+    return (
+        f"Commit `{origin['commit'][:10]}`{' **with uncommitted changes**' if origin['dirty'] else ''}, "
+        f"torch {origin['versions']['torch']}, {device_name('cuda' if torch.cuda.is_available() else 'cpu')}; "
+        f"data: {data.label}, fingerprint `{data.fingerprint}`."
+    )
+
+
+def outcome(main: Mapping[str, object], row: Mapping[str, object], pairs: int) -> str:
+    """What came out of the main run and of the same network at the rows' budget, as a line of Markdown.
+
+    Args:
+        main, row: measurements; `pairs` is how many test pairs they are means over.
+    """
+    start = "gain_db_"
+    kinds = [f"{name.removeprefix(start)} {value:+.2f} dB" for name, value in main.items() if name.startswith(start)]
+    return (
+        f"After {main['steps']} steps the network gains **{main['gain_db']:+.2f} dB** over the blurred input on "
+        f"{pairs} held-out pairs ({', '.join(kinds) or 'kinds of blur unknown'}); rows were trained for "
+        f"{row['steps']} steps each and gain {row['gain_db']:+.2f} dB with the full network."
+    )
+
+
 def measurement(
     summary: Mapping[str, float], run: Run, data: Data | None = None, protocol: str = "full_rgb8"
 ) -> dict[str, object]:
@@ -69,6 +97,26 @@ def measurement(
         "seed": plan.seed,
         "device": run.provenance["device"],
     }
+
+
+def by_protocol(
+    done: Mapping[str, Run], data: Data, protocol: str, limit: int | None = None
+) -> tuple[dict[str, float], dict[str, dict[str, object]]]:
+    """Scores on the test split of another benchmark, by its protocol.
+
+    Args:
+        done: method -> its run; `limit` scores so many images only.
+
+    Returns:
+        The summary of the blurred input, and one measurement a method with its gain over that.
+    """
+    blurred = summarise_protocol(protocol, protocol_scores(data, protocol, limit=limit))
+    rows = {}
+    for method, run in done.items():
+        summary = summarise_protocol(protocol, protocol_scores(data, protocol, run, limit))
+        gain = summary["psnr_db"] - blurred["psnr_db"]
+        rows[method] = measurement(summary | {"gain_db": gain}, run, data, protocol)
+    return blurred, rows
 
 
 def finish(

@@ -15,13 +15,18 @@ class Recipe:
     batch: int
     crop: int  # px, square
     lr: float
-    power: float = 0.3  # lr(k) = lr (1 - k/steps)^power
+    schedule: str = "polynomial"  # name in schedules.SCHEDULES
+    schedule_args: dict = field(default_factory=dict)
     betas: tuple[float, float] = (0.9, 0.999)  # Adam
     eps: float = 1e-8  # Adam
+    weight_decay: float = 0.0  # decoupled, as in AdamW
+    lr_factors: dict[str, float] = field(default_factory=dict)  # part of a parameter's name -> factor on lr
+    clip_norm: dict[str, float] = field(default_factory=dict)  # part of a name -> bound on those gradients' norm
     loss: str = ""  # name in losses.LOSSES
     loss_args: dict = field(default_factory=dict)
     config: dict = field(default_factory=dict)  # differences from the network's Config at this scale
     data: str = "tree"  # crops from stored pairs, or "synthesis": exposed on the fly from the bundled scenes
+    augment: tuple[str, ...] = ("flip_ud", "flip_lr")  # names in loading.AUGMENTATIONS, each with probability 1/2
     edge: float = 0.0  # share of the crop by which windows are drawn towards the frame's border
     test_pairs: int | None = None  # score only so many pairs (None: all)
     log_every: int = 100
@@ -29,6 +34,8 @@ class Recipe:
     validate_every: int = 10000  # steps; the validation split is only watched, the last weights are taken
     channels_last: bool = False
     precision: str = "32-true"  # as Lightning Fabric names it
+    accumulate: int = 1  # parts that a process takes its share of the batch in
+    compile: bool = False  # torch.compile; needs a C++ compiler on a CPU
     workers: int = 0  # loader processes
 
 
@@ -75,7 +82,53 @@ ATTENTIVE = {
     ),
 }
 
-RECIPES: dict[str, dict[str, Recipe]] = {"attentive": ATTENTIVE}
+SRN = {
+    # Its authors' code: 4000 epochs of floor(2103 / 16) batches, no flips, LSTM gradients clipped.
+    "paper": Recipe(
+        steps=524_000,
+        row_steps=524_000,
+        batch=16,
+        crop=256,
+        lr=1e-4,
+        clip_norm={"lstm": 3.0},
+        loss="srn",
+        augment=(),
+        workers=8,
+        channels_last=True,
+    ),
+    "mini": Recipe(
+        steps=1200,
+        row_steps=130,
+        batch=8,
+        crop=64,
+        lr=1e-3,
+        clip_norm={"lstm": 3.0},
+        loss="srn",
+        config={"widths": (16, 32, 64), "kernel": 3, "blocks": 1, "init": "identity"},
+        data="synthesis",
+        edge=0.25,
+        log_every=20,
+        checkpoint_every=200,
+        validate_every=400,
+        channels_last=True,
+    ),
+    "smoke": Recipe(
+        steps=4,
+        row_steps=2,
+        batch=2,
+        crop=32,
+        lr=1e-3,
+        clip_norm={"lstm": 3.0},
+        loss="srn",
+        config={"widths": (4, 4, 8), "kernel": 3, "blocks": 1, "init": "identity"},
+        test_pairs=4,
+        log_every=1,
+        checkpoint_every=2,
+        validate_every=2,
+    ),
+}
+
+RECIPES: dict[str, dict[str, Recipe]] = {"attentive": ATTENTIVE, "srn": SRN}
 
 LOSS_VARIANTS: dict[str, dict[str, dict]] = {
     "attentive": {

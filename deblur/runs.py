@@ -31,6 +31,7 @@ from deblur import evaluation, models, paths, recipes, training
 from deblur.complexity import device_name
 from deblur.data import loading, mini, official
 from deblur.losses import LOSSES
+from deblur.schedules import SCHEDULES
 from deblur.source import code_hash
 
 SOURCES = ("deblur", "notebooks", "pyproject.toml", "requirements.lock")
@@ -99,6 +100,7 @@ class Plan:
 
     Attributes:
         budget: "main", or "row" for the common step budget of ablation rows.
+        pretrained: a file of weights to start from, for networks whose module has `load_pretrained`.
     """
 
     data: Data
@@ -107,6 +109,7 @@ class Plan:
     scale: str = "mini"
     budget: str = "main"
     seed: int = 0
+    pretrained: str = ""
 
     @cached_property
     def recipe(self) -> recipes.Recipe:
@@ -131,9 +134,17 @@ class Plan:
                 "fingerprint": self.data.fingerprint,
             },
             "code": code_hash(
-                network, module.Config, LOSSES[self.recipe.loss], training.train, loading.Batches, source
+                network,
+                module.Config,
+                LOSSES[self.recipe.loss],
+                SCHEDULES[self.recipe.schedule],
+                training.train,
+                loading.Batches,
+                source,
             ),
         }
+        if self.pretrained:
+            found["pretrained"] = hashlib.sha256(Path(self.pretrained).read_bytes()).hexdigest()[:16]
         return json.loads(json.dumps(found))
 
     @cached_property
@@ -155,7 +166,10 @@ class Plan:
         """The untrained network, its weights drawn from the seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return models.build(self.paper, self.variant, **self.recipe.config)
+            network = models.build(self.paper, self.variant, **self.recipe.config)
+        if self.pretrained:
+            models.load_pretrained(self.paper, network, Path(self.pretrained))
+        return network
 
 
 def training_part(recipe: recipes.Recipe) -> dict:
@@ -321,10 +335,8 @@ def _record(plan: Plan, record: dict) -> None:
     paths.write_text(plan.folder / "provenance.json", json.dumps(record, indent=1))
 
 
-def train_one(plan: Plan, devices: str = "1", nodes: int = 1) -> None:
-    """Train one plan on one device, as `deblur train` does, and score it."""
-    if devices != "1" or nodes != 1:
-        raise ValueError("training on several devices hangs at its first checkpoint and is refused: give --devices 1")
+def train_one(plan: Plan, devices: str = "auto", nodes: int = 1) -> None:
+    """Train one plan on one or several devices, as `deblur train` does, and score it on the first."""
     fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)
     fabric.launch()
     if not (plan.folder / "model.safetensors").is_file():
@@ -344,7 +356,7 @@ def train(
         paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
         _record(plan, record)
     source = loading.Synthesis() if recipe.data == "synthesis" else loading.Tree(plan.data.pairs("train"))
-    batches = loading.Batches(source, recipe.crop, recipe.batch, plan.seed, recipe.edge)
+    batches = loading.Batches(source, recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
     watched = plan.data.validation(recipe.test_pairs)
 
     def validate(network: nn.Module) -> dict[str, float]:
@@ -352,8 +364,18 @@ def train(
         return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
 
     loss = partial(LOSSES[recipe.loss], **recipe.loss_args)
+    schedule = partial(SCHEDULES[recipe.schedule], **recipe.schedule_args)
     training.train(
-        network, loss, recipe, batches, plan.folder, validate if watched else None, fabric, plan.title, on_step
+        network,
+        loss,
+        schedule,
+        recipe,
+        batches,
+        plan.folder,
+        validate if watched else None,
+        fabric,
+        plan.title,
+        on_step,
     )
     if fabric.is_global_zero:
         _record(plan, record | {"training_seconds": round(time.time() - started, 1)})

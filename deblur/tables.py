@@ -24,6 +24,7 @@ NETWORK_OF = {
 """Method as the tables print it -> network; rows fill in once `deblur.models` has that network."""
 
 PENDING = "printed only"
+OURS = "not in the paper"
 
 
 def printed(paper: str, table: int) -> pd.DataFrame:
@@ -36,18 +37,24 @@ def printed(paper: str, table: int) -> pd.DataFrame:
 
 
 def side_by_side(
-    paper: str, table: int, measured: Mapping[str, Mapping[str, object]], reference: str | None = None
+    paper: str,
+    table: int,
+    measured: Mapping[str, Mapping[str, object]],
+    reference: str | None = None,
+    extra: Mapping[str, Mapping[str, object]] | None = None,
 ) -> pd.DataFrame:
     """A printed table with its measured columns.
 
     Args:
         measured: method as printed -> its measurements (`psnr_db`, `gain_db`, `steps`, ...).
         reference: the row that differences of `psnr_db` are taken to, in ablations.
+        extra: rows that the paper does not print, appended: the longer main run, or other readings of the paper.
 
     Raises:
         ValueError: if a measured method is not a row of the table.
     """
     rows = printed(paper, table)
+    extra = extra or {}
     unknown = set(measured) - set(rows["method"])
     if unknown:
         raise ValueError(f"{sorted(unknown)} are no rows of {paper} table {table}; it has {list(rows['method'])}")
@@ -56,12 +63,14 @@ def side_by_side(
     ]
     result = rows.rename(columns={column: f"{column}_printed" for column in values})
     result = result.drop(columns=[column for column in ("runtime_as_printed", "own") if column in result])
-    found = pd.DataFrame([measured.get(method, {}) for method in rows["method"]], index=rows.index)
+    result = pd.concat([result, pd.DataFrame({"method": list(extra)})], ignore_index=True)
+    measured = {**measured, **extra}
+    found = pd.DataFrame([measured.get(method, {}) for method in result["method"]], index=result.index)
     scores = [name for name in found if "ssim" in name or "_db" in name or name.startswith(("size", "runtime_ms"))]
     result = result.join(found.rename(columns={column: f"{column}_measured" for column in scores}))
     if reference is not None:
         result = _with_differences(result, reference)
-    result["note"] = ["" if method in measured else PENDING for method in rows["method"]]
+    result["note"] = [OURS if method in extra else "" if method in measured else PENDING for method in result["method"]]
     return result
 
 
@@ -72,6 +81,14 @@ def _with_differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     if "psnr_db_measured" in table:
         table["delta_db_measured"] = table["psnr_db_measured"] - base["psnr_db_measured"]
     return table
+
+
+def agreement(ablations: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """The rows of ablation tables, by number: has the measured difference to the reference row the printed sign?"""
+    names = ["table", "method", "delta_db_printed", "delta_db_measured"]
+    rows = pd.concat([table.assign(table=number) for number, table in ablations.items()])
+    rows = rows.loc[rows["delta_db_printed"] != 0, names].dropna().reset_index(drop=True)
+    return rows.assign(same_sign=rows["delta_db_printed"].gt(0) == rows["delta_db_measured"].gt(0))
 
 
 def folder(scale: str, paper: str) -> Path:
@@ -90,7 +107,7 @@ STAMP = ("scale", "data", "protocol", "steps", "seed", "device")
 
 QUALITY = (
     *("method", "psnr_db_printed", "psnr_db_measured", "gain_db_measured", "ssim_printed"),
-    *("ssim_gauss_rgb_measured", "ssim_matlab_volume_measured", "note"),
+    *("ssim_gauss_rgb_measured", "ssim_matlab_volume_measured", "steps", "note"),
 )
 COST = (
     *("method", "size_mb_printed", "size_mb_measured", "size_mib_measured", "parameters", "gmacs_720p"),
@@ -105,9 +122,10 @@ def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None
     """A table for a notebook: numbers rounded by unit, empty cells blank, headers that wrap, one caption.
 
     Args:
-        columns: which to show; by default all but those that the caption names and the citation.
+        columns: which to show; by default all but the citation. What the caption names once and for all is left out.
     """
-    view = table[[name for name in columns or table if name in table and name not in (*STAMP, "citation")]]
+    hidden = {"citation", *(name for name in STAMP if name in table and table[name].nunique() < 2)}
+    view = table[[name for name in columns or table if name in table and name not in hidden]]
     formats = {}
     for name in view.select_dtypes("number"):
         digits = next((digits for part, digits in DIGITS.items() if part in name), 3)

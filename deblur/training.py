@@ -7,6 +7,7 @@ arguments continues, and ends with the same weights as an uninterrupted one (bit
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,17 +27,14 @@ class DivergedError(RuntimeError):
     """The loss or its gradient is no longer finite."""
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """`lr (1 - k/K)^power`: the polynomial decay of SRN's code, which three of the papers print in other words."""
-    return recipe.lr * (1 - step / recipe.steps) ** recipe.power
-
-
-Loss = Callable[[tuple[Tensor, ...], Tensor], dict[str, Tensor]]
+Loss = Callable[[tuple[Tensor, ...], Tensor, float], dict[str, Tensor]]
+Schedule = Callable[[float, int, int], float]
 
 
 def train(
     network: nn.Module,
     loss: Loss,
+    schedule: Schedule,
     recipe: Recipe,
     batches: Batches,
     folder: Path,
@@ -49,8 +47,10 @@ def train(
 
     Args:
         network: forward takes (N,3,H,W) in [0,1] and returns a tuple, full resolution first.
-        loss: takes the outputs and the sharp image, returns the weighted terms to add.
-        batches: by step; reshared among processes by this function.
+        loss: takes the outputs, the sharp image and the share of the training that is done, returns the weighted
+            terms to add.
+        schedule: takes `recipe.lr`, a step counted from 0 and `recipe.steps`, returns the learning rate.
+        batches: by step; shared among processes by this function. Their seed also seeds what the network draws.
         validate: called every `recipe.validate_every` steps and at the end; its numbers go into the log.
         fabric: where to run; the default takes whatever one device there is.
         title: for the progress bar.
@@ -62,11 +62,18 @@ def train(
     fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)
     fabric.launch()
     batches = replace(batches, rank=fabric.global_rank, world=fabric.world_size)
+    if recipe.batch // fabric.world_size % recipe.accumulate:
+        raise ValueError(
+            f"accumulate={recipe.accumulate} does not divide a process's share of the batch, "
+            f"{recipe.batch // fabric.world_size} of {recipe.batch}; choose a divisor"
+        )
     if recipe.channels_last:
         network.to(memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=recipe.betas, eps=recipe.eps)
-    network, optimiser = fabric.setup(network, optimiser)
-    state = {"network": network, "optimiser": optimiser, "step": 0, "log": [], "rng": torch.get_rng_state()}
+    if recipe.compile:
+        network.compile()
+    network, optimiser = fabric.setup(network, _optimiser(network, recipe))
+    rng = torch.Generator().manual_seed(batches.seed).get_state()
+    state = {"network": network, "optimiser": optimiser, "step": 0, "log": [], "rng": rng}
     if (folder / "state.pt").exists():
         fabric.load(folder / "state.pt", state)
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,8 +88,8 @@ def train(
         blurred, sharp = (fabric.to_device(image) for image in next(loader))
         if recipe.channels_last:
             blurred = blurred.contiguous(memory_format=torch.channels_last)
-        row = {"step": step + 1, "lr": learning_rate(recipe, step)}
-        row |= _update(fabric, network, loss, optimiser, blurred, sharp, row)
+        row = {"step": step + 1, "lr": schedule(recipe.lr, step, recipe.steps)}
+        row |= _update(fabric, network, loss, recipe, optimiser, blurred, sharp, row)
         done = step + 1 == recipe.steps
         if validate and (done or row["step"] % recipe.validate_every == 0):
             row |= _validate(network, validate)
@@ -99,31 +106,56 @@ def train(
     fabric.barrier()
 
 
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW, which is Adam where nothing decays, with one parameter group for every factor on the learning rate."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        factor = next((factor for part, factor in recipe.lr_factors.items() if part in name), 1.0)
+        groups.setdefault(factor, []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": parameters, "factor": factor} for factor, parameters in groups.items()],
+        lr=recipe.lr,
+        betas=recipe.betas,
+        eps=recipe.eps,
+        weight_decay=recipe.weight_decay,
+    )
+
+
 def _update(
     fabric: Fabric,
     network: nn.Module,
     loss: Loss,
+    recipe: Recipe,
     optimiser: torch.optim.Optimizer,
     blurred: Tensor,
     sharp: Tensor,
     row: dict[str, float],
 ) -> dict[str, float]:
-    """One optimiser step; returns the loss, its terms and the gradient norm."""
+    """One optimiser step; returns the loss, its terms and the gradient norm before clipping, over all processes."""
     for group in optimiser.param_groups:
-        group["lr"] = row["lr"]
+        group["lr"] = row["lr"] * group["factor"]
     optimiser.zero_grad()
-    terms = loss(network(blurred), sharp)
-    total = sum(terms.values())
-    fabric.backward(total)
-    norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-    found = {"loss": total.item(), "gradient_norm": norm.item()} | {name: term.item() for name, term in terms.items()}
-    if not all(math.isfinite(value) for value in found.values()):
+    parts = list(zip(blurred.chunk(recipe.accumulate), sharp.chunk(recipe.accumulate), strict=True))
+    found: dict[str, Tensor] = {}
+    for i, (blurred_part, sharp_part) in enumerate(parts, 1):
+        with fabric.no_backward_sync(network, enabled=i < len(parts)):
+            terms = loss(network(blurred_part), sharp_part, (row["step"] - 1) / recipe.steps)
+            total = sum(terms.values())
+            fabric.backward(total / len(parts))
+        for name, term in {"loss": total, **terms}.items():
+            found[name] = found.get(name, 0.0) + term.detach() / len(parts)
+    found["gradient_norm"] = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    values = dict(zip(found, fabric.all_reduce(torch.stack(list(found.values()))).tolist(), strict=True))
+    if not all(math.isfinite(value) for value in values.values()):
         raise DivergedError(
-            f"step {row['step']}: {found}; the weights were not updated. Lower lr (now {row['lr']:g}) or look at the "
+            f"step {row['step']}: {values}; the weights were not updated. Lower lr (now {row['lr']:g}) or look at the "
             "batch of this step"
         )
+    for part, bound in recipe.clip_norm.items():
+        gradients = [p for name, p in network.named_parameters() if part in name]
+        torch.nn.utils.clip_grad_norm_(gradients, bound)
     optimiser.step()
-    return found
+    return values
 
 
 def _validate(network: nn.Module, validate: Callable[[nn.Module], dict[str, float]]) -> dict[str, float]:
@@ -135,9 +167,11 @@ def _validate(network: nn.Module, validate: Callable[[nn.Module], dict[str, floa
 
 def _checkpoint(fabric: Fabric, state: dict, folder: Path) -> None:
     """Write the state and the log; only the first process writes, and the log never runs ahead of the state."""
+    path = folder / "state.pt"
+    # All processes must call `fabric.save`, which ends with a barrier of its own.
+    with paths.replacing(path) if fabric.is_global_zero else nullcontext(path) as draft:
+        fabric.save(draft, state)
     if fabric.is_global_zero:
-        with paths.replacing(folder / "state.pt") as draft:
-            fabric.save(draft, state)
         _write_log(state, folder)
     fabric.barrier()
 

@@ -23,7 +23,6 @@ def test_train_then_evaluate_at_smoke(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "attentive", "--scale", "smoke", "--devices", "2"], "hangs at its first checkpoint and is refused"),
         (["train", "nobody"], "unknown network 'nobody'; choose one of attentive"),
         (["train", "attentive", "--variant", "x"], "unknown variant of attentive 'x'; choose one of paper"),
         (["train", "attentive", "--scale", "x"], "unknown scale 'x'; choose one of"),

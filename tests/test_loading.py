@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from deblur.data import loading, mini, official
-from deblur.data.loading import Batches, Synthesis, Tree, random_window
+from deblur.data.loading import Batches, Stored, Synthesis, Tree, random_window
 
 
 class Numbered:
@@ -30,7 +30,7 @@ def tree(mini_root):
 
 @pytest.fixture(scope="module")
 def stored():
-    return Synthesis.stored(list(mini.gopro_shots("train").values()))
+    return Synthesis(Stored(list(mini.gopro_shots("train").values())))
 
 
 def equal(first, second):

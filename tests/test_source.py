@@ -166,7 +166,7 @@ def reached(*objects):
 def test_training_reaches_what_decides_the_weights_and_not_what_draws_pictures():
     found = reached(training.train, losses.attentive, loading.Synthesis, loading.Batches)
     for name in (
-        ("deblur.training", "learning_rate"),
+        ("deblur.training", "_optimiser"),
         ("deblur.training", "_update"),
         ("deblur.losses", "gradient_loss"),
         ("deblur.data.loading", "random_window"),

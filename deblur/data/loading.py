@@ -51,20 +51,33 @@ class Tree:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """Draws among fixed shots as `Tree` draws among pairs: the same crops without reading a file."""
+
+    shots: Sequence[mini.Shot]
+
+    def __call__(self, rng: np.random.Generator) -> mini.Shot:
+        return self.shots[rng.integers(len(self.shots))]
+
+
+@dataclass(frozen=True)
 class Synthesis:
-    """Crops exposed on the fly: `shot(rng)` says what, e.g. `mini.fresh_shot`, or `stored` ones."""
+    """Crops exposed on the fly: `shot(rng)` says what, e.g. `mini.fresh_shot`, or `Stored` ones."""
 
     shot: Callable[[np.random.Generator], mini.Shot] = mini.fresh_shot
-
-    @classmethod
-    def stored(cls, shots: Sequence[mini.Shot]) -> "Synthesis":
-        """Draws among fixed shots as `Tree` draws among pairs: the same crops without reading a file."""
-        return cls(lambda rng: shots[rng.integers(len(shots))])
 
     def crop(self, rng: np.random.Generator, size: int, edge: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         shot = self.shot(rng)
         exposure = shot.expose(random_window(rng, *mini.FRAME_SIZE, size, edge))
         return tuple(image.permute(1, 2, 0).numpy() for image in (exposure.blurred(), exposure.sharp))
+
+
+AUGMENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "flip_ud": np.flipud,
+    "flip_lr": np.fliplr,
+    "rot90": np.rot90,
+}
+"""Name in a recipe -> what is done to both images of a pair; all three give the eight symmetries of the square."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,7 @@ class Batches(Dataset):
     batch: int
     seed: int
     edge: float = 0.0
+    augment: tuple[str, ...] = ("flip_ud", "flip_lr")
     rank: int = 0
     world: int = 1
 
@@ -92,11 +106,13 @@ class Batches(Dataset):
         return tuple(torch.stack([as_tensor(pair[k]) for pair in samples]) for k in (0, 1))
 
     def sample(self, step: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sample `index` of step `step`: a crop, flipped left-right and up-down with probability 1/2 each."""
+        """Sample `index` of step `step`: a crop, under each augmentation with probability 1/2."""
         rng = np.random.default_rng([self.seed, step, index])
         blurred, sharp = self.source.crop(rng, self.crop, self.edge)
-        axes = [axis for axis in (0, 1) if rng.random() < 0.5]
-        return np.flip(blurred, axes), np.flip(sharp, axes)
+        for change in (AUGMENTATIONS[name] for name in self.augment):
+            if rng.random() < 0.5:
+                blurred, sharp = change(blurred), change(sharp)
+        return blurred, sharp
 
     def loader(self, start: int, stop: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of steps start..stop-1 in order, prefetched by worker processes if any."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
@@ -84,6 +85,34 @@ def panels(
                 axis.set_title(column_titles[j], fontsize=9, color=INK)
             if j == 0 and i < len(row_titles):
                 axis.set_ylabel(row_titles[i], fontsize=9, color=INK)
+    return figure
+
+
+def benchmark(images: Sequence[tuple[np.ndarray, np.ndarray]], ways: Sequence[np.ndarray | None], names: Sequence[str]):
+    """Test pairs: blurred, sharp and, where it is known, the length of the way (h,w) that each pixel moved.
+
+    Args:
+        images: pairs of blurred and sharp.
+    """
+    rows = [[blurred for blurred, _ in images], [sharp for _, sharp in images]]
+    known = any(way is not None for way in ways)
+    rows += [[None if way is None else heat(way) for way in ways]] if known else []
+    return panels(rows, names, ["blurred", "sharp", "way (red: long)"])
+
+
+def curves(log: pd.DataFrame, terms: Sequence[str]) -> Figure:
+    """Training loss and its weighted terms, smoothed over five entries, beside the watched validation PSNR."""
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 2.8), constrained_layout=True)
+    for term in terms:
+        left.plot(log["step"], log[term].rolling(5, min_periods=1).mean(), label=term)
+    left.set(xlabel="step", yscale="log", title="training loss (weighted terms)")
+    left.legend()
+    if "val_psnr_db" in log:
+        watched = log.dropna(subset="val_psnr_db")
+        right.plot(watched["step"], watched["val_psnr_db"], "o-")
+    right.set(xlabel="step", ylabel="dB", title="validation PSNR (watched, never selected on)")
     return figure
 
 

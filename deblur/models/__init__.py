@@ -1,14 +1,16 @@
 """The networks: one file a paper, one a baseline, one entry `build`."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 from torch import nn
 
-from deblur.models import attentive
+from deblur.models import attentive, srn
 
 NETWORKS: dict[str, tuple[ModuleType, type[nn.Module]]] = {
     "attentive": (attentive, attentive.Attentive),
+    "srn": (srn, srn.SRN),
 }
 """Name -> (its file, its network); the file holds `Config` and `VARIANTS`."""
 
@@ -31,6 +33,18 @@ def build(name: str, variant: str = "paper", **overrides) -> nn.Module:
     """
     settings = config(name, variant, **overrides)
     return NETWORKS[name][1](settings)
+
+
+def load_pretrained(name: str, network: nn.Module, path: Path) -> None:
+    """Load the pre-trained weights that a paper starts from into its fresh network.
+
+    Raises:
+        ValueError: if the paper starts from none; the network's own loader raises for a wrong file.
+    """
+    module = NETWORKS[_known(name, NETWORKS, "network")][0]
+    if not hasattr(module, "load_pretrained"):
+        raise ValueError(f"{name} starts from random weights; leave out the pre-trained ones ({path})")
+    module.load_pretrained(network, path)
 
 
 def _known(name, known, what: str):

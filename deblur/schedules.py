@@ -1,0 +1,45 @@
+"""Learning rates over a training, by the names that recipes give them."""
+
+import math
+from collections.abc import Callable
+
+
+def polynomial(lr: float, step: int, steps: int, *, power: float = 0.3) -> float:
+    """`lr (1 - k/K)^power`: the decay of SRN's code, which three of the papers print in other words."""
+    return lr * (1 - step / steps) ** power
+
+
+def constant(lr: float, step: int, steps: int) -> float:
+    """`lr` throughout (RADN names no schedule)."""
+    return lr
+
+
+def cosine(lr: float, step: int, steps: int, *, floor: float = 0.0) -> float:
+    """One half cosine from `lr` to `floor` (SGENet, Sec. 4.1)."""
+    return floor + (lr - floor) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def staircase(lr: float, step: int, steps: int, *, every: int, factor: float) -> float:
+    """`lr` times `factor` after each `every` steps (SimpleNet, Sec. 4.1)."""
+    return lr * factor ** (step // every)
+
+
+def warm_restarts(lr: float, step: int, steps: int, *, epoch: int, floor: float = 0.0) -> float:
+    """Cosines over 1, 2, 4, ... epochs, each from `lr` towards `floor`, set once an epoch (RAID-Net, Sec. 4.1).
+
+    Args:
+        epoch: steps of an epoch. After 2^k - 1 epochs a cosine is complete.
+    """
+    done = step // epoch
+    start = 2 ** ((done + 1).bit_length() - 1) - 1  # the cosine that began after 0, 1, 3, 7, ... epochs
+    return cosine(lr, done - start, start + 1, floor=floor)
+
+
+SCHEDULES: dict[str, Callable[..., float]] = {
+    "polynomial": polynomial,
+    "constant": constant,
+    "cosine": cosine,
+    "staircase": staircase,
+    "warm_restarts": warm_restarts,
+}
+"""Name in a recipe -> learning rate at a step: `(lr, step, steps, **schedule_args)`, steps counted from 0."""
