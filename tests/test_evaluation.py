@@ -132,6 +132,29 @@ def test_summaries_are_means_over_images(pairs):
         assert summary[f"gain_db_{kind}"] == pytest.approx(gain[index], rel=1e-12)
 
 
+def test_means_by_kind(pairs):
+    scores = evaluation.evaluate(darken, pairs[:3])
+    table = evaluation.by_kind(pd.concat([scores, scores.assign(psnr_db=scores["psnr_db"] + 1)])).set_index("kind")
+    assert (table["pairs"] == 2).all()
+    for kind, psnr_db in zip(scores["kind"], scores["psnr_db"]):
+        assert table.loc[kind, "psnr_db"] == pytest.approx(psnr_db + 0.5)
+    unknown = evaluation.by_kind(scores.drop(columns="kind"))
+    assert unknown["kind"].tolist() == ["all"]
+    assert unknown["psnr_db"].item() == pytest.approx(scores["psnr_db"].mean())
+
+
+def test_one_picture_by_several_methods(images):
+    blurred, sharp = images[0]
+    found = evaluation.restore_all({"same": evaluation.identity, "dark": darken}, blurred, sharp)
+    assert list(found) == ["blurred", "same", "dark", "sharp"]
+    np.testing.assert_array_equal(found["same"], blurred)
+    np.testing.assert_array_equal(found["dark"], eight_bit(darken(blurred)))
+    labels = evaluation.psnr_labels(found)
+    assert list(labels) == ["blurred", "same", "dark"]
+    assert labels["dark"] == pytest.approx(peak_signal_noise_ratio(sharp, found["dark"], data_range=255), abs=1e-9)
+    assert "sharp" not in evaluation.restore_all({}, blurred)
+
+
 def test_without_truth_there_are_no_kinds(pairs):
     scores = evaluation.evaluate(darken, pairs[3:])
     assert not [name for name in scores if "kind" in name or any(kind in name for kind in KINDS)]

@@ -48,6 +48,24 @@ def test_panels_show_the_images_they_are_given():
     assert figure.axes[2].get_ylabel() == "y"
 
 
+def test_test_pairs_are_shown_with_their_motion_where_it_is_known():
+    images = [(photograph(), photograph())] * 2
+    figure = figures.benchmark(images, [np.eye(60, 80), None], ["one", "two"])
+    assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 1, 0]
+    assert len(figures.benchmark(images, [None, None], ["one", "two"]).axes) == 4
+    pyplot.close("all")
+
+
+def test_curves_show_each_term_and_only_the_steps_that_were_watched():
+    log = pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 2.0, 1.0], "mse": 1.0, "val_psnr_db": [np.nan, 20.0, 21.0]})
+    left, right = figures.curves(log, ["loss", "mse"]).axes
+    assert [line.get_label() for line in left.lines] == ["loss", "mse"]
+    np.testing.assert_allclose(left.lines[0].get_ydata(), [3, 2.5, 2])
+    np.testing.assert_allclose(right.lines[0].get_xydata(), [[2, 20], [3, 21]])
+    assert not figures.curves(log.drop(columns="val_psnr_db"), ["loss"]).axes[1].lines
+    pyplot.close("all")
+
+
 def test_diagram_draws_every_node_and_edge():
     nodes = {name: f"{name}\n3x8x8" for name in "abcdefghi"}
     edges = [("a", "b"), ("a", "c"), ("c", "i")]

@@ -5,7 +5,7 @@ import json
 import nbformat
 import pytest
 
-from deblur import models, notebooks, paths, recipes
+from deblur import evaluation, models, notebooks, paths, recipes, runs, training
 
 NOTEBOOKS = sorted((paths.project_root() / "notebooks").glob("*.ipynb"))
 GOOD = {"scale": "mini", "data_root": "", "seed": 0}
@@ -93,6 +93,36 @@ def test_deliver_leaves_no_path_of_this_machine(tmp_path):
     assert "/home/me" not in delivered.read_text()
     assert json.loads(delivered.read_text())["metadata"]["papermill"] == {"parameters": {"scale": "mini"}}
     assert not draft.exists()
+
+
+def test_the_stamp_names_commit_device_and_data(mini_root):
+    text = notebooks.stamp(runs.open_data(mini_root))
+    assert runs.provenance()["commit"][:10] in text
+    assert "mini gopro (blur)" in text
+    assert ("uncommitted" in text) == runs.provenance()["dirty"]
+
+
+def test_the_outcome_is_read_from_the_measurements():
+    main = {"steps": 90, "gain_db": 1.234, "gain_db_local": -0.5}
+    text = notebooks.outcome(main, {"steps": 10, "gain_db": 0.2}, pairs=4)
+    for part in ("90 steps", "**+1.23 dB**", "4 held-out pairs (local -0.50 dB)", "10 steps", "+0.20 dB"):
+        assert part in text
+    assert "kinds of blur unknown" in notebooks.outcome({"steps": 1, "gain_db": 0}, {"steps": 1, "gain_db": 0}, 2)
+
+
+def test_another_benchmark_by_its_protocol(mini_root, tmp_path, monkeypatch):
+    """A network at its identity start scores as the blurred input does, and both scores are found again."""
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path))
+    plan = runs.Plan(runs.open_data(mini_root), "attentive", "paper", "smoke", "row")
+    training.save_weights(plan.network(), plan.folder / "model.safetensors")
+    paths.write_text(plan.folder / "provenance.json", json.dumps({"device": "nowhere"}))
+    koehler = runs.open_data(name="koehler")
+    blurred, rows = notebooks.by_protocol({"start": runs.Run(plan)}, koehler, "koehler_best_frame", limit=2)
+    assert rows["start"]["gain_db"] == pytest.approx(0, abs=0.02)  # 8-bit rounding
+    assert rows["start"]["psnr_db"] == pytest.approx(blurred["psnr_db"] + rows["start"]["gain_db"])
+    assert (rows["start"]["protocol"], rows["start"]["data"]) == ("koehler_best_frame", "mini koehler")
+    monkeypatch.setattr(evaluation, "score_pairs", None)
+    assert notebooks.by_protocol({"start": runs.Run(plan)}, koehler, "koehler_best_frame", 2) == (blurred, rows)
 
 
 def test_finish_refuses_what_is_missing_empty_infinite_or_blank(tmp_path):

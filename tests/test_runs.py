@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from deblur import evaluation, losses, models, paths, recipes, runs, source, training
+from deblur import evaluation, losses, models, paths, recipes, runs, schedules, source, training
 from deblur.data import mini, official
 from deblur.runs import Plan
 
@@ -164,7 +164,13 @@ def test_the_key_changes_with_whatever_decides_the_result(data):
         "batch": 4,
         "crop": 16,
         "lr": 2e-3,
-        "power": 0.5,
+        "schedule": "constant",
+        "schedule_args": {"power": 0.5},
+        "augment": ("flip_lr",),
+        "accumulate": 2,
+        "weight_decay": 0.1,
+        "clip_norm": {"": 1.0},
+        "lr_factors": {"weight": 0.1},
         "betas": (0.9, 0.99),
         "eps": 1e-7,
         "data": "synthesis",
@@ -204,6 +210,7 @@ def test_the_key_follows_the_code_of_network_loss_training_and_data(data, monkey
     assert models.NETWORKS["attentive"][1] in asked[0]
     assert models.attentive.Config in asked[0]
     assert losses.attentive in asked[0]
+    assert schedules.polynomial in asked[0]
     assert training.train in asked[0]
     monkeypatch.undo()
 
@@ -226,6 +233,27 @@ def test_equal_trainings_share_a_folder(data, monkeypatch):
     whole = recipes.RECIPES["attentive"]["smoke"]
     monkeypatch.setitem(recipes.RECIPES["attentive"], "smoke", replace(whole, row_steps=whole.steps))
     assert smoke(data, budget="row").folder == smoke(data, budget="main").folder
+
+
+def test_pretrained_weights_enter_the_network_and_the_key(data, tmp_path, monkeypatch):
+    def load_pretrained(network, path):
+        with torch.no_grad():
+            next(network.parameters()).fill_(float(path.read_text()))
+
+    monkeypatch.setattr(models.attentive, "load_pretrained", load_pretrained, raising=False)
+    file = tmp_path / "weights"
+    file.write_text("0.25")
+    plan = smoke(data, pretrained=str(file))
+    assert (next(plan.network().parameters()) == 0.25).all()
+    keys = {smoke(data).key, plan.key}
+    file.write_text("0.5")
+    keys.add(smoke(data, pretrained=str(file)).key)
+    assert len(keys) == 3
+
+
+def test_a_paper_without_pretrained_weights_says_so(data, tmp_path):
+    with pytest.raises(ValueError, match="attentive starts from random weights"):
+        smoke(data, pretrained=str(tmp_path)).network()
 
 
 def test_unknown_names(data):

@@ -69,6 +69,36 @@ def test_side_by_side_refuses_a_method_that_is_not_in_the_table():
         tables.side_by_side("attentive", 6, {"nobody": {"psnr_db": 1.0}})
 
 
+def test_extra_rows_follow_the_printed_ones():
+    rows = tables.side_by_side(
+        "attentive",
+        6,
+        {"serial-cascade": {"psnr_db": 28.5, "steps": 10}},
+        extra={"longer": {"psnr_db": 29, "steps": 90}},
+    )
+    assert rows["method"].tolist()[-1] == "longer"
+    assert len(rows) == len(tables.printed("attentive", 6)) + 1
+    last = rows.iloc[-1]
+    assert (last["psnr_db_measured"], last["steps"], last["note"]) == (29, 90, tables.OURS)
+    assert pd.isna(last["psnr_db_printed"])
+
+
+def test_agreement_counts_signs_and_leaves_out_the_reference_and_what_was_not_measured():
+    measured = {"serial-cascade": {"psnr_db": 28.5}, "parallel-concat": {"psnr_db": 28.75}}
+    table = tables.side_by_side("attentive", 6, measured, reference="serial-cascade")
+    found = tables.agreement({6: table, 7: table.assign(delta_db_measured=-table["delta_db_measured"])})
+    assert found["method"].tolist() == ["parallel-concat"] * 2
+    assert found["table"].tolist() == [6, 7]
+    assert found["same_sign"].tolist() == [False, True]
+
+
+def test_a_stamp_that_varies_is_a_column_and_one_that_does_not_is_left_to_the_caption():
+    table = pd.DataFrame({"method": ["a", "b"], "steps": [1, 2], "seed": [0, 0]})
+    shown = tables.show(table, "").to_html()
+    assert ">steps<" in shown
+    assert ">seed<" not in shown
+
+
 def test_caption_says_where_numbers_come_from():
     rows = {
         "scale": "mini",
