@@ -82,7 +82,8 @@ def open_data(root: str | Path = "", variant: str = "blur", name: str = "gopro")
         return Data(name, root, variant, content["pixels"][:16], bundled="generator" in content)
     found = Data(name, root, variant, "", bundled=False)
     splits = ("test",) if name in ("koehler", "rwbi") else ("train", "test")
-    listing = [(pair.name, pair.blurred.stat().st_size) for split in splits for pair in found.pairs(split)]
+    pairs = [pair for split in splits for pair in found.pairs(split)]
+    listing = [(pair.name, *(file.stat().st_size for file in (pair.blurred, pair.sharp) if file)) for pair in pairs]
     return replace(found, fingerprint=hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16])
 
 
@@ -351,7 +352,9 @@ def train(
     """Train a plan's network into its folder; continues where an interrupted call stopped."""
     recipe, started = plan.recipe, time.time()
     fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)
-    record = provenance() | {"device": device_name(fabric.device)}
+    # The seconds are those of the last part of a training that was interrupted and continued.
+    continued = (plan.folder / "state.pt").is_file()
+    record = provenance() | {"device": device_name(fabric.device), "continued": continued}
     if fabric.is_global_zero:
         paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
         _record(plan, record)

@@ -27,17 +27,17 @@ from deblur.data.official import (
     DataError,
     Pair,
     Scan,
-    _fault,
-    _size_message,
     below,
     check_request,
     expected_counts,
+    fault,
     few,
     manifest_path,
     read_image,
     read_manifest,
     read_truth,
     scan_split,
+    size_message,
 )
 
 
@@ -60,7 +60,7 @@ class Report:
 
     def fault(self, where: object, what: str, remedy: str = AGAIN) -> None:
         """Adds a problem."""
-        self.problems.append(_fault(where, what, remedy))
+        self.problems.append(fault(where, what, remedy))
 
     def __str__(self) -> str:
         lines = [f"{self.benchmark} at {self.root}: {'usable' if self.usable else 'NOT USABLE'}"]
@@ -212,7 +212,7 @@ def _examine(pair: Pair) -> _Facts:
         facts.size = blurred.shape[:2]
         for path, image in {pair.sharp: sharp, **others}.items():
             if image is not None and image.shape != blurred.shape:
-                facts.problems.append(_size_message(pair.blurred, blurred, path, image))
+                facts.problems.append(size_message(pair.blurred, blurred, path, image))
     if pair.truth:
         _examine_truth(facts, pair)
     if blurred is not None and sharp is not None and blurred.shape == sharp.shape:
@@ -236,7 +236,7 @@ def _examine_truth(facts: _Facts, pair: Pair) -> None:
         return
     if facts.size != (0, 0) and shape != facts.size:
         what = f"is {shape}, its image {facts.size}"
-        facts.problems.append(_fault(pair.truth, what, "write the bundled benchmark again"))
+        facts.problems.append(fault(pair.truth, what, "write the bundled benchmark again"))
 
 
 def _measure(facts: _Facts, blurred: np.ndarray, sharp: np.ndarray) -> None:

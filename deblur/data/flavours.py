@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from deblur.data import blur, mini
+from deblur.data.mini import save_image, save_truth
 from deblur.data.official import DVD_TEST, REALBLUR
 
 TRAIN = tuple(name for name, source in mini.SCENES.items() if source.split == "train")
@@ -50,26 +50,6 @@ def _rng(*stream: str | int) -> np.random.Generator:
 
 def _numbers(part: str | int) -> list[int]:
     return list(part.encode()) if isinstance(part, str) else [part]
-
-
-def save_image(path: Path, image: Tensor) -> None:
-    """Write (3,H,W) uint8 as PNG or, by the suffix, as JPEG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    how = {"quality": 95} if path.suffix == ".jpg" else {"compress_level": 1}
-    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, **how)
-
-
-def save_truth(path: Path, exposure: blur.Exposure, motion: blur.Motion) -> None:
-    """Write what `official.read_truth` reads: the true motion of an exposure, and its kind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        displacement=exposure.displacement.numpy().astype(np.float32),
-        path_px=exposure.path_px.numpy().astype(np.float32),
-        label=exposure.label.numpy(),
-        kind=motion.kind,
-        poses=motion.poses,
-    )
 
 
 def write_hide(root: Path) -> None:

@@ -212,9 +212,30 @@ def blurred_text(seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
     return tuple(image.permute(1, 2, 0).numpy() for image in (exposure.blurred(), exposure.sharp))
 
 
-def _write_png(path: Path, image: Tensor) -> None:
+def save_image(path: Path, image: Tensor) -> None:
+    """Write (3,H,W) uint8 as PNG or, by the suffix, as JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, compress_level=1)
+    how = {"quality": 95} if path.suffix == ".jpg" else {"compress_level": 1}
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, **how)
+
+
+def save_pair(folder: Path, stem: str, sharp: Tensor, blurred: Tensor, linear: Tensor) -> None:
+    """Write the three PNG files of a GoPro pair, (3,H,W) uint8 each; `linear` is what was averaged in linear light."""
+    for part, image in (("sharp", sharp), ("blur", blurred), ("blur_gamma", linear)):
+        save_image(folder / part / f"{stem}.png", image)
+
+
+def save_truth(path: Path, exposure: blur.Exposure, motion: blur.Motion) -> None:
+    """Write what `official.read_truth` reads: the true motion of an exposure, and its kind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path,
+        displacement=exposure.displacement.numpy().astype(np.float32),
+        path_px=exposure.path_px.numpy().astype(np.float32),
+        label=exposure.label.numpy(),
+        kind=motion.kind,
+        poses=motion.poses,
+    )
 
 
 def write_gopro(root: Path) -> None:
@@ -224,18 +245,8 @@ def write_gopro(root: Path) -> None:
             sequence, stem = name.split("/")
             folder = root / "GOPRO_Large" / split / sequence
             exposure = shot.expose()
-            _write_png(folder / "sharp" / f"{stem}.png", exposure.sharp)
-            _write_png(folder / "blur" / f"{stem}.png", exposure.blurred())
-            _write_png(folder / "blur_gamma" / f"{stem}.png", exposure.blurred(linear=True))
-            (folder / "truth").mkdir(exist_ok=True)
-            np.savez_compressed(
-                folder / "truth" / f"{stem}.npz",
-                displacement=exposure.displacement.numpy().astype(np.float32),
-                path_px=exposure.path_px.numpy().astype(np.float32),
-                label=exposure.label.numpy(),
-                kind=shot.motion.kind,
-                poses=shot.motion.poses,
-            )
+            save_pair(folder, stem, exposure.sharp, exposure.blurred(), exposure.blurred(linear=True))
+            save_truth(folder / "truth" / f"{stem}.npz", exposure, shot.motion)
 
 
 FLAVOURS = {"gopro": (write_gopro, {split: len(GOPRO_SEQUENCES[split]) * n for split, n in GOPRO_FRAMES.items()})}
@@ -293,10 +304,15 @@ def _write_manifest(root: Path, flavour: str) -> None:
 
 
 def is_intact(root: Path, flavour: str) -> bool:
-    """Whether `root` holds every file of the flavour's manifest, unchanged, from this generator."""
+    """Whether `root` holds the files of the flavour's manifest, unchanged, no others, from this generator."""
     try:
         manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
         made_here = (manifest["benchmark"], manifest["generator"]) == (flavour, code_hash(all_flavours()[flavour][0]))
-        return made_here and all(paths.file_sha256(root / name) == sha256 for name, sha256 in manifest["files"].items())
+        there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+        return (
+            made_here
+            and there == {*manifest["files"], "manifest.json"}
+            and all(paths.file_sha256(root / name) == sha256 for name, sha256 in manifest["files"].items())
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return False

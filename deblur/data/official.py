@@ -13,7 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Absent(DataError):
     """The tree, or the split asked for, is not there at all."""
 
 
-def _fault(where: object, what: str, remedy: str = AGAIN) -> str:
+def fault(where: object, what: str, remedy: str = AGAIN) -> str:
     """The one form of every message: file or folder, what is wrong, what to do."""
     return f"{where}: {what}; {remedy}"
 
@@ -98,13 +98,13 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     image, deep = _decode(path)
     if deep:
-        raise DataError(_fault(path, "more than 8 bits a channel", "protocols are defined on 8 bits, convert it"))
+        raise DataError(fault(path, "more than 8 bits a channel", "protocols are defined on 8 bits, convert it"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema()[0] < 255:
-            raise DataError(_fault(path, "has transparent pixels", "flatten it onto a background first"))
+            raise DataError(fault(path, "has transparent pixels", "flatten it onto a background first"))
     if image.mode not in {"RGB", "RGBA", "L", "1", "P", "CMYK", "YCbCr"}:
-        raise DataError(_fault(path, f"colour mode {image.mode} is not supported", "convert it to 8-bit RGB PNG"))
+        raise DataError(fault(path, f"colour mode {image.mode} is not supported", "convert it to 8-bit RGB PNG"))
     return np.array(image.convert("RGB"))
 
 
@@ -113,23 +113,23 @@ def _decode(path: Path) -> tuple[Image.Image, bool]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(_fault(path, f"cannot be read ({error.strerror})")) from error
+        raise DataError(fault(path, f"cannot be read ({error.strerror})")) from error
     if not data:
-        raise DataError(_fault(path, "zero bytes"))
+        raise DataError(fault(path, "zero bytes"))
     try:
         # Decoding alone accepts a PNG whose check sums are wrong; verify() does not.
         Image.open(BytesIO(data), formats=FORMATS).verify()
         image = Image.open(BytesIO(data), formats=FORMATS)
         image.load()
     except UnidentifiedImageError as error:
-        raise DataError(_fault(path, f"not an image ({', '.join(FORMATS)})")) from error
+        raise DataError(fault(path, f"not an image ({', '.join(FORMATS)})")) from error
     except MemoryError:
         raise
     # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more: all mean a bad file.
     except Exception as error:
-        raise DataError(_fault(path, f"damaged or truncated ({error})")) from error
+        raise DataError(fault(path, f"damaged or truncated ({error})")) from error
     if data.rfind(ENDS.get(image.format, b"")) < len(data) // 2:
-        raise DataError(_fault(path, f"truncated, the {image.format} has no end marker"))
+        raise DataError(fault(path, f"truncated, the {image.format} has no end marker"))
     return image, _is_deep(image, data)
 
 
@@ -150,17 +150,17 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """
     if pair.sharp is None:
         remedy = "read it with read_image and use no-reference scores"
-        raise DataError(_fault(pair.blurred, "has no sharp image", remedy))
+        raise DataError(fault(pair.blurred, "has no sharp image", remedy))
     blurred, sharp = read_image(pair.blurred), read_image(pair.sharp)
     if blurred.shape != sharp.shape:
-        raise DataError(_size_message(pair.blurred, blurred, pair.sharp, sharp))
+        raise DataError(size_message(pair.blurred, blurred, pair.sharp, sharp))
     return blurred, sharp
 
 
-def _size_message(first: Path, a: np.ndarray, second: Path, b: np.ndarray) -> str:
+def size_message(first: Path, a: np.ndarray, second: Path, b: np.ndarray) -> str:
     (ha, wa), (hb, wb) = a.shape[:2], b.shape[:2]
     what = f"is {ha}x{wa} (height x width) but {second} is {hb}x{wb}"
-    return _fault(first, what, f"one of them is from another copy, {AGAIN}")
+    return fault(first, what, f"one of them is from another copy, {AGAIN}")
 
 
 def read_truth(pair: Pair) -> dict[str, np.ndarray]:
@@ -175,7 +175,7 @@ def read_truth(pair: Pair) -> dict[str, np.ndarray]:
     """
     remedy = "only the bundled benchmark has it: write it again with deblur data mini"
     if pair.truth is None:
-        raise DataError(_fault(pair.blurred, "no true motion beside it", remedy))
+        raise DataError(fault(pair.blurred, "no true motion beside it", remedy))
     try:
         with np.load(pair.truth, allow_pickle=False) as stored:
             truth = {key: stored[key] for key in stored.files}
@@ -184,9 +184,9 @@ def read_truth(pair: Pair) -> dict[str, np.ndarray]:
     except MemoryError:
         raise
     except Exception as error:  # zip, zlib, header and key errors all mean a bad file
-        raise DataError(_fault(pair.truth, f"damaged ({error})", remedy)) from error
+        raise DataError(fault(pair.truth, f"damaged ({error})", remedy)) from error
     if len(shape) != 2 or found != [((*shape, 2), "float32"), (shape, "float32"), (shape, "uint8")]:
-        raise DataError(_fault(pair.truth, "displacement, path_px and label do not fit together", remedy))
+        raise DataError(fault(pair.truth, "displacement, path_px and label do not fit together", remedy))
     return truth
 
 
@@ -206,7 +206,7 @@ class Scan:
 
     def fault(self, where: object, what: str, remedy: str = AGAIN) -> None:
         """Adds a problem."""
-        self.problems.append(_fault(where, what, remedy))
+        self.problems.append(fault(where, what, remedy))
 
     def match(self, sequence: str, blurred: Path, sharp: Path, truth: Path, shared: bool = False) -> None:
         """Pairs two folders by stem; leftovers in a sharp folder `shared` with other splits are theirs."""
@@ -258,7 +258,7 @@ def _entries(folder: Path) -> list[Path]:
         # archives made on macOS carry "._NAME.png" companions and a "__MACOSX" folder that hold no images
         return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
     except OSError as error:
-        raise DataError(_fault(folder, f"cannot be listed ({error.strerror})", "check permissions")) from error
+        raise DataError(fault(folder, f"cannot be listed ({error.strerror})", "check permissions")) from error
 
 
 def _images(folder: Path) -> list[Path]:
@@ -429,7 +429,7 @@ def _flat_tree(root: Path, split: str) -> Scan | None:
     if base is None:
         return None
     if base == root and root.name in SPLITS and root.name != split:
-        raise Absent(_fault(root, f"asked for {split}, but the folder is called {root.name}", "give its parent"))
+        raise Absent(fault(root, f"asked for {split}, but the folder is called {root.name}", "give its parent"))
     scan = Scan("flat", base)
     blurred, sharp = base / "input", below(base, "target", "GT")
     sharp = sharp if sharp != base else base / "target"
@@ -472,7 +472,7 @@ def realblur(root: str | Path, split: str, variant: str) -> list[Pair]:
         DataError: an unknown variant, no tree, no list file, or listed files that are missing.
     """
     if variant not in REALBLUR:
-        raise DataError(_fault(root, f"RealBlur has no variant {variant!r}", "choose 'J' or 'R'"))
+        raise DataError(fault(root, f"RealBlur has no variant {variant!r}", "choose 'J' or 'R'"))
     return find_pairs(f"realblur_{variant.lower()}", root, split)
 
 
@@ -647,8 +647,13 @@ def find_pairs(name: str, root: str | Path, split: str, **choices: str) -> list[
     log.info("%s %s: %d pairs, %s form, from %s", name, split, len(scan.pairs), scan.form, scan.base)
     if expected not in (None, len(scan.pairs)):
         counted = f"{len(scan.pairs):,} of {expected:,}"
-        log.warning("%s: %s %s pairs; look at it with deblur data check", scan.base, counted, split)
+        _warn_once(f"{scan.base}: {counted} {split} pairs; look at it with deblur data check")
     return scan.pairs
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
 
 
 def check_request(name: str, root: str | Path, splits: Iterable[str], choices: dict[str, str] | None) -> None:
@@ -658,14 +663,14 @@ def check_request(name: str, root: str | Path, splits: Iterable[str], choices: d
     for split in splits:
         if split not in BENCHMARKS[name]["splits"]:
             remedy = f"choose one of {', '.join(BENCHMARKS[name]['splits'])}"
-            raise DataError(_fault(root, f"{name} has no split {split!r}", remedy))
+            raise DataError(fault(root, f"{name} has no split {split!r}", remedy))
     valid = BENCHMARKS[name].get("choices", {})
     for key in sorted((choices or {}).keys() - valid.keys()):
-        raise DataError(_fault(root, f"{name} knows no choice {key!r}", f"valid: {', '.join(valid) or 'none'}"))
+        raise DataError(fault(root, f"{name} knows no choice {key!r}", f"valid: {', '.join(valid) or 'none'}"))
     for key, values in valid.items() if choices is not None else ():
         if choices.get(key) not in values:
             remedy = f"choose one of {', '.join(values)}: it changes the protocol, so there is no default"
-            raise DataError(_fault(root, f"{name} needs {key}=", remedy))
+            raise DataError(fault(root, f"{name} needs {key}=", remedy))
 
 
 def scan_split(name: str, root: Path, split: str, choices: dict[str, str]) -> Scan:
@@ -716,7 +721,7 @@ def read_manifest(name: str, root: Path, base: Path) -> tuple[dict[str, int] | N
         named, counts = content["benchmark"], {key: int(value) for key, value in content["counts"].items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"not a manifest of this package ({error!r})"
-        raise DataError(_fault(path, what, "write the tree again")) from error
+        raise DataError(fault(path, what, "write the tree again")) from error
     if named != name:
         return None, f"{path}: is the manifest of {named!r}, so {name} is judged as an official copy"
     return counts, f"{path}: written by this package, judged by its own counts; its scores are not the official set's"

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from deblur import paths
 from deblur.data import blur, mini
-from deblur.data.flavours import save_image, save_truth
+from deblur.data.mini import save_pair, save_truth
 from deblur.data.official import SPLITS, SUFFIXES, DataError, few, read_image
 
 SHARES = {"test": 0.2, "validation": 0.1}
@@ -229,7 +229,7 @@ def _write_photograph(
             int(rng.integers(margin, have - want - margin + 1)) for have, want in ((width, size[1]), (height, size[0]))
         )
         exposure, blurred, linear = _expose(scene, motion, origin, size)
-        _write_pair(folder, number, exposure.sharp, blurred, linear)
+        save_pair(folder, f"{number:06d}", exposure.sharp, blurred, linear)
         save_truth(folder / "truth" / f"{number:06d}.npz", exposure, motion)
     return frames
 
@@ -271,11 +271,5 @@ def _write_clip(folder: Path, files: list[Path], rng: np.random.Generator, frame
         means = plain / len(stretch), (linear / len(stretch)) ** (1 / blur.GAMMA)
         sharp = read_image(stretch[len(stretch) // 2])
         blurred, linear = (blur.quantise(torch.from_numpy(mean).permute(2, 0, 1)) for mean in means)
-        _write_pair(folder, number, torch.from_numpy(sharp).permute(2, 0, 1), blurred, linear)
+        save_pair(folder, f"{number:06d}", torch.from_numpy(sharp).permute(2, 0, 1), blurred, linear)
     return len(chosen)
-
-
-def _write_pair(folder: Path, number: int, sharp: Tensor, blurred: Tensor, linear: Tensor) -> None:
-    """Write the three PNG files of a pair, (3,h,w) uint8 each."""
-    for part, image in (("sharp", sharp), ("blur", blurred), ("blur_gamma", linear)):
-        save_image(folder / part / f"{number:06d}.png", image)
