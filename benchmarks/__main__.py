@@ -6,7 +6,7 @@ import pandas as pd
 
 from deblur.complexity import device_name
 
-MODULES = ("metrics",)
+MODULES = ("metrics", "evaluation")
 
 
 def main() -> None:

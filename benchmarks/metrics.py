@@ -21,14 +21,14 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _LINE = cv2.getGaussianKernel(11, 1.5, cv2.CV_64F)[:, 0]
 
 
-def _pair() -> tuple[np.ndarray, np.ndarray]:
+def pair() -> tuple[np.ndarray, np.ndarray]:
     sharp = cv2.resize(data.astronaut(), (1280, 720), interpolation=cv2.INTER_CUBIC)
     noise = np.random.default_rng(0).normal(0, 4, sharp.shape)
     restored = cv2.GaussianBlur(sharp, (0, 0), 2.0) + noise
     return np.clip(restored, 0, 255).astype(np.uint8), sharp
 
 
-def _scikit_image(restored: np.ndarray, sharp: np.ndarray) -> float:
+def scikit_image(restored: np.ndarray, sharp: np.ndarray) -> float:
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return structural_similarity(restored, sharp, channel_axis=2, data_range=255, **options)
 
@@ -56,16 +56,16 @@ def _volume_separable(restored: np.ndarray, sharp: np.ndarray) -> float:
     return _ssim_volume(restored, sharp, blur)
 
 
-def _milliseconds(score: Callable, pair: tuple[np.ndarray, np.ndarray]) -> float:
+def _milliseconds(score: Callable, given: tuple) -> float:
     start = time.perf_counter()
-    score(*pair)
+    score(*given)
     return 1000 * (time.perf_counter() - start)
 
 
 # Name, ours, label of the other, the other, rounds. On one thread torch's conv3d in float64 took about five
 # times as long as scipy.ndimage.convolve, so the latter stands for the straightforward 3-D convolution.
 _CASES = [
-    ("ssim_gauss_rgb", metrics.ssim_gauss_rgb, "scikit-image", _scikit_image, 9),
+    ("ssim_gauss_rgb", metrics.ssim_gauss_rgb, "scikit-image", scikit_image, 9),
     ("ssim_matlab_volume", metrics.ssim_matlab_volume, "scipy.ndimage.convolve 11x11x11", _volume_direct, 3),
     ("ssim_matlab_volume", metrics.ssim_matlab_volume, "scipy.ndimage 3 x 1-D", _volume_separable, 9),
 ]
@@ -81,19 +81,20 @@ def run() -> list[dict]:
     Raises:
         AssertionError: the two sides differ by more than 1e-6.
     """
-    pair = _pair()
+    images = pair()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        return [_time_case(pair, *case) for case in _CASES]
+        return [time_case(images, *case) for case in _CASES]
     finally:
         cv2.setNumThreads(threads)
 
 
-def _time_case(pair: tuple, name: str, ours: Callable, other: str, theirs: Callable, rounds: int) -> dict:
-    difference = abs(ours(*pair) - theirs(*pair))
+def time_case(given: tuple, name: str, ours: Callable, other: str, theirs: Callable, rounds: int) -> dict:
+    """One row: both sides must give the same number for the arguments `given`, and are timed in turn."""
+    difference = abs(ours(*given) - theirs(*given))
     assert difference < 1e-6, f"{name} differs from {other} by {difference:.2g}"
-    times = [(_milliseconds(ours, pair), _milliseconds(theirs, pair)) for _ in range(rounds)]
+    times = [(_milliseconds(ours, given), _milliseconds(theirs, given)) for _ in range(rounds)]
     ratios = [other_ms / ours_ms for ours_ms, other_ms in times]
     return {
         "name": name,

@@ -194,6 +194,7 @@ def _method(options, files):
     from safetensors import SafetensorError
 
     from deblur import evaluation, models, paths, recipes, training
+    from deblur.source import code_hash
 
     if options.blurred:
         return lambda pair: evaluation.identity, {"method": "blurred input"}
@@ -209,7 +210,8 @@ def _method(options, files):
     restore = evaluation.restorer(network, device)
     method = f"{options.network} {options.variant} {options.scale}"
     weights = paths.file_sha256(options.weights)[:16]
-    return lambda pair: restore, {"method": method, "weights": weights, "device": device}
+    code = code_hash(models.NETWORKS[options.network][1])
+    return lambda pair: restore, {"method": method, "weights": weights, "code": code, "device": device}
 
 
 def _add_reproduce(commands) -> None:

@@ -207,8 +207,8 @@ def ssim_gauss_rgb(restored: np.ndarray, sharp: np.ndarray) -> float:
     return float(_ssim_map(restored, sharp).mean())
 
 
-def _channel_mix() -> np.ndarray:
-    """The channel axis of the 11x11x11 window: row c weighs the channels as seen from channel c."""
+def channel_mix() -> np.ndarray:
+    """The channel axis of the 11x11x11 window, (3,3): row c weighs the channels as seen from channel c."""
     mix = np.zeros((3, 3))
     for channel in range(3):
         for offset in range(-_RADIUS, _RADIUS + 1):
@@ -237,7 +237,7 @@ def ssim_matlab_volume(restored: np.ndarray, sharp: np.ndarray) -> float:
     _check_pair(restored, sharp)
     border = (_RADIUS,) * 4
     padded = (cv2.copyMakeBorder(image, *border, cv2.BORDER_REPLICATE) for image in (restored, sharp))
-    return float(_ssim_map(*padded, _channel_mix()).mean())
+    return float(_ssim_map(*padded, channel_mix()).mean())
 
 
 def _ssim_means(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:

@@ -132,6 +132,22 @@ def test_summaries_are_means_over_images(pairs):
         assert summary[f"gain_db_{kind}"] == pytest.approx(gain[index], rel=1e-12)
 
 
+def test_a_stack_scores_as_its_images_do_one_by_one(pairs, monkeypatch):
+    """`cpu:0` takes the way of a GPU."""
+    asked = []
+    real = evaluation.stacked.ssim_gauss_rgb
+    monkeypatch.setattr(evaluation.stacked, "ssim_gauss_rgb", lambda *both: asked.append(len(both[0])) or real(*both))
+    single = evaluation.evaluate(darken, pairs)
+    assert not asked
+    together = pd.DataFrame(evaluation.score_stack(darken, pairs, "cpu:0"))
+    sizes = {official.read_pair(pair)[0].shape for pair in pairs}
+    assert asked == ([len(pairs)] if len(sizes) == 1 else [])
+    same = [pair for pair in pairs if official.read_pair(pair)[0].shape == official.read_pair(pairs[0])[0].shape]
+    evaluation.score_stack(darken, same, "cpu:0")
+    assert asked[-1] == len(same)
+    pd.testing.assert_frame_equal(single, together, rtol=0, atol=1e-9)
+
+
 def test_means_by_kind(pairs):
     scores = evaluation.evaluate(darken, pairs[:3])
     table = evaluation.by_kind(pd.concat([scores, scores.assign(psnr_db=scores["psnr_db"] + 1)])).set_index("kind")
