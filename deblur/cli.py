@@ -33,6 +33,12 @@ def _add_data(commands) -> None:
     check.add_argument("--variant", help="GoPro: the folder that you mean to read, blur or blur_gamma")
     check.add_argument("--split", action="append", help="judge this split only; may be given again (default: all)")
     check.set_defaults(run=_data_check)
+    pack = data.add_parser("pack", help="decode a split once, so that training need not; found again by 'train'")
+    pack.add_argument("name", help="gopro, realblur_j, realblur_r or dvd")
+    pack.add_argument("root", type=Path)
+    pack.add_argument("--variant", choices=("blur", "blur_gamma"), help="of GoPro (default: blur)")
+    pack.add_argument("--split", default="train")
+    pack.set_defaults(run=_data_pack)
     own = data.add_parser("synthesize", help="make a GoPro tree from your own photographs or video frames")
     own.add_argument("--photos", type=Path, required=True, help="folder of sharp photographs")
     own.add_argument("--out", type=Path, required=True, help="a new folder")
@@ -42,6 +48,19 @@ def _add_data(commands) -> None:
     own.add_argument("--size", type=int, nargs=2, default=(720, 1280), metavar=("HEIGHT", "WIDTH"))
     own.add_argument("--path-px", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="default: 8 to 20 at 720p")
     own.set_defaults(run=_data_synthesize)
+
+
+def _data_pack(options) -> None:
+    from tqdm.auto import tqdm
+
+    from deblur import runs
+    from deblur.data import packing
+
+    data = runs.open_data(options.root, options.variant or "blur", options.name)
+    folder = runs.packed_folder(data, options.split)
+    bar = partial(tqdm, desc=f"pack {data.label}", unit="pair", leave=False, mininterval=1)
+    size = packing.pack(data.pairs(options.split), folder, progress=bar)
+    print(folder, f"{size / 1e9:.2f} GB", sep="\n")
 
 
 def _data_mini(options) -> None:

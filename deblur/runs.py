@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 
 from deblur import evaluation, models, paths, recipes, training
 from deblur.complexity import device_name
-from deblur.data import loading, mini, official
+from deblur.data import loading, mini, official, packing
 from deblur.losses import LOSSES
 from deblur.schedules import SCHEDULES
 from deblur.source import code_hash
@@ -358,7 +358,7 @@ def train(
     if fabric.is_global_zero:
         paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
         _record(plan, record)
-    source = loading.Synthesis() if recipe.data == "synthesis" else loading.Tree(plan.data.pairs("train"))
+    source = loading.Synthesis() if recipe.data == "synthesis" else _stored_source(plan.data)
     batches = loading.Batches(source, recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
     watched = plan.data.validation(recipe.test_pairs)
 
@@ -382,6 +382,17 @@ def train(
     )
     if fabric.is_global_zero:
         _record(plan, record | {"training_seconds": round(time.time() - started, 1)})
+
+
+def packed_folder(data: Data, split: str = "train") -> Path:
+    """Where `deblur data pack` puts a split, and where training looks for it."""
+    return paths.data_dir() / "packed" / data.fingerprint / f"{data.name}-{data.variant or 'plain'}-{split}"
+
+
+def _stored_source(data: Data) -> loading.Source:
+    """The packed training split if there is one; it gives the crops of the tree."""
+    pairs = data.pairs("train")
+    return packing.open_packed(packed_folder(data), pairs) or loading.Tree(pairs)
 
 
 @cache
