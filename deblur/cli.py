@@ -11,7 +11,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run one command; errors of use end with a message and status 1, not with a traceback."""
     parser = argparse.ArgumentParser(prog="deblur", description="Five motion-deblurring papers, reproduced.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_data, _add_train, _add_evaluate, _add_reproduce, _add_status):
+    for add in (_add_data, _add_train, _add_plan, _add_evaluate, _add_reproduce, _add_status):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -102,6 +102,11 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="", help="root of GOPRO_Large (default: the bundled benchmark)")
     parser.add_argument("--data-variant", choices=("blur", "blur_gamma"), help="of GoPro (default: blur)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", help="as Lightning Fabric names it, e.g. bf16-mixed (default: 32-true)")
+    parser.add_argument("--accumulate", type=int, help="parts that a device takes its share of the batch in")
+    parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
+    parser.add_argument("--workers", type=int, help="loader processes")
+    parser.add_argument("--pretrained", default="", help="file of weights to start from, where the paper does")
 
 
 def _plan(options):
@@ -110,7 +115,10 @@ def _plan(options):
     if options.scale == "paper" and not options.data:
         raise ValueError("scale 'paper' trains on the official data set: give --data, the folder of GOPRO_Large")
     data = runs.open_data(options.data, options.data_variant or "blur")
-    plan = runs.Plan(data, options.paper, options.variant, options.scale, options.budget, options.seed)
+    names = ("precision", "accumulate", "compile", "workers")
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    which = (options.paper, options.variant, options.scale, options.budget, options.seed, options.pretrained)
+    plan = runs.Plan(data, *which, chosen)
     _ = plan.content  # unknown names raise here, before anything starts
     return plan
 
@@ -130,6 +138,33 @@ def _train(options) -> None:
     plan = _plan(options)
     runs.train_one(plan, options.devices, options.nodes)
     print(plan.folder)
+
+
+def _add_plan(commands) -> None:
+    plan = commands.add_parser("plan", help="list the trainings of a paper, their commands and their hours")
+    plan.add_argument("paper", help="attentive, ...")
+    plan.add_argument("--scale", default="paper", help="smoke, mini or paper (default: paper)")
+    plan.add_argument("--data", default="", help="root of GOPRO_Large (default: the bundled benchmark)")
+    plan.add_argument("--data-variant", choices=("blur", "blur_gamma"), help="of GoPro (default: blur)")
+    plan.add_argument("--seeds", type=int, nargs="+", default=[0])
+    plan.add_argument("--json", action="store_true", help="for programs, such as workflow/Snakefile")
+    plan.add_argument("--untimed", action="store_true", help="list only, without timing a step of each")
+    plan.set_defaults(run=_print_plan)
+
+
+def _print_plan(options) -> None:
+    import json
+
+    from deblur import planning, runs
+
+    data = runs.open_data(options.data, options.data_variant or "blur")
+    table = planning.plan(data, options.paper, options.scale, options.seeds, options.data, not options.untimed)
+    if options.json:
+        print(json.dumps(table.to_dict("records"), indent=1))
+    else:
+        print(table.drop(columns=["command", "scores"]).to_string(index=False, float_format="%.3g"))
+        if not options.untimed:
+            print(planning.summary(table))
 
 
 def _add_evaluate(commands) -> None:

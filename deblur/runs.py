@@ -12,9 +12,9 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property, partial
 from importlib.metadata import version
 from itertools import pairwise
@@ -102,6 +102,8 @@ class Plan:
     Attributes:
         budget: "main", or "row" for the common step budget of ablation rows.
         pretrained: a file of weights to start from, for networks whose module has `load_pretrained`.
+        options: recipe fields that fit a run to its machine: `precision`, `accumulate`, `compile`, `channels_last`,
+            `workers`. All but the last change the last bits of the weights, and so the key.
     """
 
     data: Data
@@ -111,11 +113,13 @@ class Plan:
     budget: str = "main"
     seed: int = 0
     pretrained: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
     def recipe(self) -> recipes.Recipe:
         """The recipe; crops come from the tree unless the bundled scenes are asked for and the data are theirs."""
         found = recipes.recipe(self.paper, self.variant, self.scale, self.budget)
+        found = replace(found, **self.options)
         return found if self.data.bundled and self.data.name == "gopro" else replace(found, data="tree")
 
     @cached_property
@@ -179,7 +183,7 @@ def training_part(recipe: recipes.Recipe) -> dict:
     The rest only watches or speeds up, and a default that a later recipe brings changes nothing for the others.
     """
     watching = {"row_steps", "log_every", "checkpoint_every", "validate_every", "workers", "config"}
-    defaults = {field.name: field.default for field in fields(recipe)}
+    defaults = {entry.name: entry.default for entry in fields(recipe)}
     return {
         name: value
         for name, value in asdict(recipe).items()

@@ -15,7 +15,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def direct():
-    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    """What the two set-ups install; `cluster` is for those who have one."""
+    extras = {name: extra for name, extra in PROJECT["optional-dependencies"].items() if name != "cluster"}
+    lists = [PROJECT["dependencies"], *extras.values()]
     return {Requirement(line).name: Requirement(line) for lines in lists for line in lines}
 
 
