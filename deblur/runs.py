@@ -358,7 +358,8 @@ def train(
     fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)
     # The seconds are those of the last part of a training that was interrupted and continued.
     continued = (plan.folder / "state.pt").is_file()
-    record = provenance() | {"device": device_name(fabric.device), "continued": continued}
+    device = {"device": device_name(fabric.device), "processes": fabric.world_size}
+    record = provenance() | device | {"continued": continued}
     if fabric.is_global_zero:
         paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
         _record(plan, record)

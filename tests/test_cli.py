@@ -1,5 +1,9 @@
 """The command line: what a user types, and what they are told when it is wrong."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from deblur import cli, paths, runs
@@ -18,6 +22,18 @@ def test_train_then_evaluate_at_smoke(capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "full_rgb8; 4 images" in out
     assert "gain_db" in out
+
+
+def test_two_devices_make_one_run(tmp_path, monkeypatch):
+    """On a machine without GPUs two processes are two devices."""
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    command = [sys.executable, "-m", "deblur.cli", "train", "attentive", "--scale", "smoke", "--devices", "2"]
+    done = subprocess.run(command, timeout=300, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "attentive").iterdir()
+    assert json.loads((folder / "provenance.json").read_text())["processes"] == 2
+    assert (folder / "per_image.csv").is_file()
 
 
 @pytest.mark.parametrize(

@@ -184,18 +184,37 @@ if __name__ == "__main__":
     fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
     fabric.launch()
     torch.set_num_threads(1)
-    test_training.run(Path(sys.argv[2]), fabric=fabric)
+    steps = []
+
+    def stop():
+        steps.append(1)
+        if len(steps) == int(sys.argv[3]):
+            sys.exit(3)
+
+    test_training.run(Path(sys.argv[2]), fabric=fabric, on_step=stop)
 """
 
 
-def test_two_processes_train_as_one(tmp_path):
-    """Each takes half of every batch; gradients are summed in another order, so equal to float32 rounding."""
-    script = tmp_path / "two.py"
+def train_with_two(folder, stop=0):
+    """Two processes, which leave after `stop` steps if that is not zero."""
+    script = folder.with_suffix(".py")
     script.write_text(TWO_PROCESSES)
-    command = [sys.executable, str(script), str(Path(__file__).parent), str(tmp_path / "two")]
+    command = [sys.executable, str(script), str(Path(__file__).parent), str(folder), str(stop)]
     # A process that waits for the other for ever is an error too.
-    done = subprocess.run(command, timeout=120, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, timeout=300, capture_output=True, text=True, check=False)
+    assert done.returncode == (3 if stop else 0), done.stderr
+
+
+@pytest.mark.parametrize("stop", [0, 7])
+def test_two_processes_train_as_one(tmp_path, stop):
+    """Each takes half of every batch; gradients are summed in another order, so equal to float32 rounding.
+
+    A training that two processes began can be finished by one.
+    """
+    train_with_two(tmp_path / "two", stop)
+    if stop:
+        assert torch.load(tmp_path / "two" / "state.pt")["step"] == 6
+        run(tmp_path / "two")
     run(tmp_path / "one")
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, tensor in one.items():
