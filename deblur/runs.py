@@ -250,6 +250,19 @@ def protocol_scores(data: Data, protocol: str, run: Run | None = None, limit: in
     return pd.read_csv(path)
 
 
+def ensemble_scores(run: Run) -> pd.DataFrame:
+    """The test split restored by a run's network with x8 self-ensemble, one row per image, scored once."""
+    code = code_hash(evaluation.self_ensemble, evaluation.evaluate, evaluation.score, evaluation.restorer)
+    path = run.plan.folder / f"per_image_x8_{code}.csv"
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            restore = evaluation.self_ensemble(evaluation.restorer(run.network(), device))
+            pairs = run.plan.data.pairs("test", run.plan.recipe.test_pairs)
+            paths.write_text(path, evaluation.evaluate(restore, pairs, f"{run.plan.title} x8").to_csv(index=False))
+    return pd.read_csv(path)
+
+
 def load_or_run(plans: Sequence[Plan], processes: int | None = None) -> list[Run]:
     """The runs of `plans`, trained now where the store lacks them, with one bar over all steps.
 
