@@ -85,7 +85,7 @@ def test_middle_blocks_are_those_of_figure_8(blocks, wanted):
 def test_crops_are_cut_at_the_same_place_and_stay_inside():
     images = [photograph(), photograph()]
     for centre in ((0, 0), (59, 79), (30, 40)):
-        joined = attentive.with_crops(images, centre, side=20)
+        joined = figures.with_crops(images, centre, side=20)
         y, x = (int(np.clip(c - 10, 0, s - 20)) for c, s in zip(centre, (60, 80)))
         for image, one in zip(images, joined):
             np.testing.assert_array_equal(one[:, :80], image)
@@ -96,7 +96,7 @@ def test_sharpest_difference_finds_the_damage():
     sharp = np.zeros((60, 80, 3), np.uint8)
     blurred = sharp.copy()
     blurred[38:43, 18:23] = 255
-    assert np.abs(np.subtract(attentive.sharpest_difference(blurred, sharp), (40, 20))).max() <= 1
+    assert np.abs(np.subtract(figures.sharpest_difference(blurred, sharp), (40, 20))).max() <= 1
 
 
 def test_attention_statistics_are_correlations():
@@ -127,7 +127,7 @@ def test_edges_are_found_by_the_edge_correlation():
 
 def test_comparison_writes_each_methods_psnr():
     case = {"blurred": photograph(), "ours": photograph(), "sharp": photograph()}
-    figure = attentive.comparison([case], [{"blurred": 20.126, "ours": 21.0}])
+    figure = figures.comparison([case], [{"blurred": 20.126, "ours": 21.0}])
     assert [axis.get_xlabel() for axis in figure.axes] == ["20.13 dB", "21.00 dB", ""]
     assert [axis.get_title() for axis in figure.axes] == ["blurred", "ours", "sharp"]
     pyplot.close("all")

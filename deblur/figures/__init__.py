@@ -4,9 +4,10 @@ Matplotlib and plain arrays only; images are (H,W,3) uint8 or float in [0,1].
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -40,8 +41,6 @@ def show(figure: Figure, scale: str, paper: str, name: str, alt: str):
 
 def heat(values: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
     """A map (h,w) as colours, red high and blue low (jet), min to max, bilinearly brought to `size` (H,W)."""
-    import cv2
-
     values = np.asarray(values, dtype=np.float64)
     if size is not None:
         values = cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
@@ -86,6 +85,42 @@ def panels(
             if j == 0 and i < len(row_titles):
                 axis.set_ylabel(row_titles[i], fontsize=9, color=INK)
     return figure
+
+
+def with_crops(images: Sequence[np.ndarray], centre: tuple[int, int], side: int = 40) -> list[np.ndarray]:
+    """The same square crop of every image, enlarged to the image's height and pasted at its right."""
+    y = int(np.clip(centre[0] - side // 2, 0, images[0].shape[0] - side))
+    x = int(np.clip(centre[1] - side // 2, 0, images[0].shape[1] - side))
+    joined = []
+    for image in images:
+        height = image.shape[0]
+        crop = cv2.resize(image[y : y + side, x : x + side], (height, height), interpolation=cv2.INTER_NEAREST)
+        joined.append(np.concatenate([image, np.full((height, 4, 3), 255, image.dtype), crop], axis=1))
+    return joined
+
+
+def sharpest_difference(blurred: np.ndarray, sharp: np.ndarray) -> tuple[int, int]:
+    """Where blur does most harm: the peak (y, x) of the smoothed difference."""
+    difference = np.abs(blurred.astype(np.float64) - sharp).mean(-1)
+    return np.unravel_index(cv2.GaussianBlur(difference, (0, 0), 10).argmax(), difference.shape)
+
+
+def comparison(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Rows of test cases, one column a method, each image with an enlarged crop and its PSNR (Figs. 6, 9, 10).
+
+    Args:
+        cases: method -> image (H,W,3) uint8; holds "blurred", and "sharp" where there is a truth.
+        psnr_db: method -> PSNR of that case.
+    """
+    rows, labels = [], []
+    for case, scores in zip(cases, psnr_db):
+        sharp = case.get("sharp", case["blurred"])
+        centre = (
+            sharpest_difference(case["blurred"], sharp) if "sharp" in case else tuple(s // 2 for s in sharp.shape[:2])
+        )
+        rows.append(with_crops(list(case.values()), centre))
+        labels.append([f"{scores[name]:.2f} dB" if name in scores else "" for name in case])
+    return panels(rows, list(cases[0]), labels=labels, width=3.4)
 
 
 def benchmark(images: Sequence[tuple[np.ndarray, np.ndarray]], ways: Sequence[np.ndarray | None], names: Sequence[str]):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur.figures import diagram, heat, panels
+from deblur.figures import comparison, diagram, heat, panels
 
 Maps = Mapping[str, np.ndarray]
 """Block label ("encoder 1" ... "decoder 9") -> SA map (h,w)."""
@@ -54,42 +54,6 @@ def figure4(spatial: tuple) -> Figure:
 def figure5(channel: tuple) -> Figure:
     """Fig. 5: the channel attention unit, as traced."""
     return diagram(*channel, "Channel attention (CA)")
-
-
-def with_crops(images: Sequence[np.ndarray], centre: tuple[int, int], side: int = 40) -> list[np.ndarray]:
-    """The same square crop of every image, enlarged to the image's height and pasted at its right."""
-    y = int(np.clip(centre[0] - side // 2, 0, images[0].shape[0] - side))
-    x = int(np.clip(centre[1] - side // 2, 0, images[0].shape[1] - side))
-    joined = []
-    for image in images:
-        height = image.shape[0]
-        crop = cv2.resize(image[y : y + side, x : x + side], (height, height), interpolation=cv2.INTER_NEAREST)
-        joined.append(np.concatenate([image, np.full((height, 4, 3), 255, image.dtype), crop], axis=1))
-    return joined
-
-
-def sharpest_difference(blurred: np.ndarray, sharp: np.ndarray) -> tuple[int, int]:
-    """Where blur does most harm: the peak (y, x) of the smoothed difference."""
-    difference = np.abs(blurred.astype(np.float64) - sharp).mean(-1)
-    return np.unravel_index(cv2.GaussianBlur(difference, (0, 0), 10).argmax(), difference.shape)
-
-
-def comparison(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
-    """Rows of test cases, one column a method, each image with an enlarged crop and its PSNR (Figs. 6, 9, 10).
-
-    Args:
-        cases: method -> image (H,W,3) uint8; holds "blurred", and "sharp" where there is a truth.
-        psnr_db: method -> PSNR of that case.
-    """
-    rows, labels = [], []
-    for case, scores in zip(cases, psnr_db):
-        sharp = case.get("sharp", case["blurred"])
-        centre = (
-            sharpest_difference(case["blurred"], sharp) if "sharp" in case else tuple(s // 2 for s in sharp.shape[:2])
-        )
-        rows.append(with_crops(list(case.values()), centre))
-        labels.append([f"{scores[name]:.2f} dB" if name in scores else "" for name in case])
-    return panels(rows, list(cases[0]), labels=labels, width=3.4)
 
 
 def figure6(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
