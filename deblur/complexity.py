@@ -5,11 +5,14 @@ Counts and MACs need no weights and no memory: they are taken on PyTorch's meta 
 
 import statistics
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from deblur.models import build
@@ -107,6 +110,91 @@ def runtime(network: nn.Module, height: int, width: int, device: str = "cpu", re
         "runtime_size": f"{height}x{width}",
         "runtime_device": device_name(device),
     }
+
+
+def time_groups(
+    network: nn.Module, groups: Mapping[str, Sequence[nn.Module]], image: torch.Tensor, repeats: int = 5
+) -> tuple[dict[str, float], float]:
+    """Where the time of a forward pass goes: milliseconds in each group of modules, and of the whole pass unhooked.
+
+    Medians over `repeats` passes with hooks that synchronise, taken in turn with undisturbed ones after a warm-up.
+
+    Args:
+        groups: label -> modules; none may lie in another, or its time counts twice.
+        image: (1,3,H,W) on the network's device.
+    """
+    spent: dict[str, list[float]] = {label: [] for label in groups}
+    started: dict[nn.Module, float] = {}
+
+    def enter(module: nn.Module, _: tuple) -> None:
+        _synchronise()
+        started[module] = time.perf_counter()
+
+    def leave(label: str) -> Callable:
+        def hook(module: nn.Module, _: tuple, __: object) -> None:
+            _synchronise()
+            spent[label][-1] += (time.perf_counter() - started[module]) * 1e3
+
+        return hook
+
+    def hooked() -> None:
+        handles = []
+        for label, modules in groups.items():
+            spent[label].append(0.0)
+            handles += [module.register_forward_pre_hook(enter) for module in modules]
+            handles += [module.register_forward_hook(leave(label)) for module in modules]
+        try:
+            network(image)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    network.eval()
+    with torch.inference_mode():
+        whole = time_calls({"hooked": hooked, "unhooked": lambda: network(image)}, repeats)["unhooked"]
+    # The first of each is the warm-up.
+    return {label: statistics.median(times[1:]) for label, times in spent.items()}, statistics.median(whole)
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Adds up the storages that operations make, until these are freed."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: dict[int, int] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, torch.Tensor):
+                self._meet(tensor, 0)
+        made = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor):
+                self._meet(tensor, tensor.untyped_storage().nbytes())
+        self.peak = max(self.peak, self.now)
+        return made
+
+    def _meet(self, tensor: torch.Tensor, count: int) -> None:
+        storage = tensor.untyped_storage()
+        name = storage._cdata
+        if name not in self.known:
+            self.known[name] = count
+            self.now += count
+            weakref.finalize(storage, self._forget, name)
+
+    def _forget(self, name: int) -> None:
+        self.now -= self.known.pop(name)
+
+
+def peak_bytes(module: nn.Module, *inputs: torch.Tensor) -> int:
+    """Most bytes that a forward pass holds at once besides its inputs and weights; on the meta device it needs none.
+
+    Counts what PyTorch's operations return, not what they use inside (a convolution's work space).
+    """
+    with _LiveBytes() as live, torch.no_grad():
+        module.eval()(*inputs)
+    return live.peak
 
 
 def device_name(device: str = "cpu") -> str:

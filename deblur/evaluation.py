@@ -46,24 +46,6 @@ def restorer(network: nn.Module, device: str | torch.device = "cpu") -> Restore:
     return restore
 
 
-def self_ensemble(restore: Restore) -> Restore:
-    """The mean, in float64, of what `restore` makes of the eight flips and quarter turns of a picture, turned back.
-
-    Called x8 geometric self-ensemble, and marked by a plus in tables (RADN, Table 1); clamped only afterwards.
-    """
-
-    def restore_eight(blurred: np.ndarray) -> np.ndarray:
-        total = np.zeros(blurred.shape)
-        for turns in range(4):
-            turned = np.rot90(blurred, turns)
-            total += np.rot90(restore(np.ascontiguousarray(turned)), -turns)
-            mirrored = restore(np.ascontiguousarray(turned[:, ::-1]))
-            total += np.rot90(mirrored[:, ::-1], -turns)
-        return total / 8
-
-    return restore_eight
-
-
 def identity(blurred: np.ndarray) -> np.ndarray:
     """The blurred input itself, the row that every method must beat."""
     return blurred.astype(np.float32) / 255

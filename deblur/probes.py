@@ -51,6 +51,17 @@ def spatial_attention(network: Attentive, blurred: Tensor) -> dict[str, Tensor]:
     return {label: caught[name][-1][0, 0] for label, name in present.items()}
 
 
+def influence(network: nn.Module, blurred: Tensor) -> Tensor:
+    """How strongly the restoration's middle pixel depends on each pixel of one image: |gradient|, (1,3,H,W) -> (H,W).
+
+    The sum over colours of the middle pixel is differentiated, and the gradient's magnitudes summed over colours.
+    """
+    image = blurred.detach().clone().requires_grad_()
+    restored = network.eval()(image)[0]
+    middle = restored[0, :, restored.shape[-2] // 2, restored.shape[-1] // 2].sum()
+    return torch.autograd.grad(middle, image)[0][0].abs().sum(0)
+
+
 def graph(
     module: nn.Module, *inputs: Tensor, leaves: tuple[type, ...] = ()
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -70,10 +81,12 @@ def graph(
     ShapeProp(runnable).propagate(*inputs)
     kept, sources = {}, {}
     for node in traced.nodes:
-        before = [origin for argument in node.all_input_nodes for origin in sources[argument]]
+        # A size that is read off a tensor carries none of its values.
+        read = [] if node.target is getattr and node.args[1] == "shape" else node.all_input_nodes
+        before = [origin for argument in read for origin in sources[argument]]
         meta = node.meta.get("tensor_meta")
         if meta is None or not hasattr(meta, "shape") or node.op == "output" or "getitem" in node.name:
-            sources[node] = list(dict.fromkeys(before))  # shapes and slices are passed through
+            sources[node] = list(dict.fromkeys(before))  # slices are passed through
             continue
         sources[node] = [node.name]
         shape = "x".join(str(side) for side in meta.shape[1:])

@@ -31,6 +31,7 @@ from deblur import evaluation, models, paths, recipes, training
 from deblur.complexity import device_name
 from deblur.data import loading, mini, official, packing
 from deblur.losses import LOSSES
+from deblur.models.radn import SelfEnsemble
 from deblur.schedules import SCHEDULES
 from deblur.source import code_hash
 
@@ -252,12 +253,12 @@ def protocol_scores(data: Data, protocol: str, run: Run | None = None, limit: in
 
 def ensemble_scores(run: Run) -> pd.DataFrame:
     """The test split restored by a run's network with x8 self-ensemble, one row per image, scored once."""
-    code = code_hash(evaluation.self_ensemble, evaluation.evaluate, evaluation.score, evaluation.restorer)
+    code = code_hash(SelfEnsemble, evaluation.evaluate, evaluation.score, evaluation.restorer)
     path = run.plan.folder / f"per_image_x8_{code}.csv"
     with FileLock(f"{path}.lock"):
         if not path.is_file():
             device = "cuda" if torch.cuda.is_available() else "cpu"
-            restore = evaluation.self_ensemble(evaluation.restorer(run.network(), device))
+            restore = evaluation.restorer(SelfEnsemble(run.network()), device)
             pairs = run.plan.data.pairs("test", run.plan.recipe.test_pairs)
             paths.write_text(path, evaluation.evaluate(restore, pairs, f"{run.plan.title} x8").to_csv(index=False))
     return pd.read_csv(path)

@@ -7,7 +7,7 @@ difference to the table's own reference row.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,13 +15,66 @@ import pandas as pd
 from deblur import paths
 
 NETWORK_OF = {
-    "Nah et al.": "mscnn",
+    # Scale-recurrent network
     "SRN": "srn",
+    "SRNet": "srn",
+    "Tao et al. (SRN)": "srn",
+    # Nah et al. 2017
+    "Nah et al.": "mscnn",
+    "MSCNN": "mscnn",
+    "DeepBlur": "mscnn",
+    # Gao et al. 2019
     "Gao et al.": "pss_nsc",
+    "Gao et al. (PSS-NSC)": "pss_nsc",
+    "PSS-SRN": "pss_nsc",
+    "PNN+NSC": "pss_nsc",
+    "Nested": "pss_nsc",
+    # Zhang et al. 2019
     "DMPHN": "dmphn",
+    "Zhang et al. (DMPHN)": "dmphn",  # by its size; accuracy and runtime printed there are the stack's
     "DMPHN(4)": "dmphn_stack4",
+    "Stack(4)-DMPHN": "dmphn_stack4",
+    # Kupyn et al. 2018, 2019
+    "DeblurGAN": "deblurgan",
+    "DeblurGAN-v2": "deblurgan_v2",
+    "DeblurGANv2": "deblurgan_v2",
+    "Kupyn et al. (DeblurGAN-v2)": "deblurgan_v2",
+    # Zhang et al. 2020
+    "DBGAN": "dbgan",
+    "Zhang et al. (Realistic Blurring)": "dbgan",
+    # Park et al. 2020
+    "MT-RNN": "mtrnn",
+    "Park et al. (MT-RNN)": "mtrnn",
+    # 2021
+    "MPRNet": "mprnet",
+    "MIMO-UNet": "mimounet_plus",  # accuracy and size printed for it are those of MIMO-UNet+
 }
-"""Method as the tables print it -> network; rows fill in once `deblur.models` has that network."""
+"""Method as tables print it -> network. Rows marked `+` or `*` are trained on other data and stand for no network."""
+
+NETWORK_IN = {("sgenet", "DMPHN"): "dmphn_stack4"}
+"""Paper and method -> network, where a paper means another one than `NETWORK_OF` says: by its accuracy and size."""
+
+
+def peers(paper: str, networks: Iterable[str]) -> dict[str, str]:
+    """The other methods of a paper's printed tables that are at hand: method as printed -> network, in table order.
+
+    Args:
+        networks: names of the networks that there are, i.e. `models.NETWORKS`.
+    """
+    known, found = set(networks), {}
+    for path in sorted((paths.printed_dir() / paper).glob("table*.csv")):
+        for method in pd.read_csv(path, dtype=str).get("method", ()):
+            network = NETWORK_IN.get((paper, method), NETWORK_OF.get(method))
+            if network in known:
+                found[method] = network
+    return found
+
+
+VALUES = ("_db", "ssim", "lpips", "_iqa", "size_mb", "params_m", "runtime_s", "runtime_ms", "memory_mib", "_pct")
+"""Ends of the names of printed columns that hold a value, which `side_by_side` marks `_printed`."""
+
+SCORES = ("_db", "ssim", "size_m", "runtime_ms", "memory_mib", "_pct")
+"""Parts of the names of measured values, which it marks `_measured`; counts, stamps and the like keep their names."""
 
 PENDING = "printed only"
 OURS = "not in the paper"
@@ -58,15 +111,13 @@ def side_by_side(
     unknown = set(measured) - set(rows["method"])
     if unknown:
         raise ValueError(f"{sorted(unknown)} are no rows of {paper} table {table}; it has {list(rows['method'])}")
-    values = [
-        column for column in rows if column.endswith("_db") or column in ("ssim", "ms_ssim", "size_mb", "runtime_s")
-    ]
+    values = [column for column in rows if column.endswith(VALUES)]
     result = rows.rename(columns={column: f"{column}_printed" for column in values})
     result = result.drop(columns=[column for column in ("runtime_as_printed", "own") if column in result])
     result = pd.concat([result, pd.DataFrame({"method": list(extra)})], ignore_index=True)
     measured = {**measured, **extra}
     found = pd.DataFrame([measured.get(method, {}) for method in result["method"]], index=result.index)
-    scores = [name for name in found if "ssim" in name or "_db" in name or name.startswith(("size", "runtime_ms"))]
+    scores = [name for name in found if any(part in name for part in SCORES)]
     result = result.join(found.rename(columns={column: f"{column}_measured" for column in scores}))
     if reference is not None:
         result = _with_differences(result, reference)

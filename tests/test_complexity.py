@@ -186,3 +186,73 @@ def test_runtime_names_size_device_and_threads(monkeypatch):
         "runtime_device": "CPU, 1 thread",
     }
     assert not network.training
+
+
+def test_time_of_groups_is_theirs_and_leaves_no_hook(monkeypatch):
+    """A clock that moves on by 1 ms in a module of the one group, by 2 in the other's, by 4 in neither."""
+    now = [0.0]
+    monkeypatch.setattr(complexity.time, "perf_counter", lambda: now[0])
+
+    class Wait(nn.Module):
+        def __init__(self, ms):
+            super().__init__()
+            self.ms = ms
+
+        def forward(self, x):
+            now[0] += self.ms / 1e3
+            return x
+
+    network = nn.Sequential(Wait(1), Wait(2), Wait(4), Wait(1)).train()
+    groups = {"one": [network[0], network[3]], "two": [network[1]]}
+    spent, whole = complexity.time_groups(network, groups, torch.zeros(1, 3, 2, 2), repeats=3)
+    assert spent == pytest.approx({"one": 2, "two": 2})
+    assert whole == pytest.approx(8)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+# -------------------------------------------------------------------------------------------------- memory
+
+
+class Chain(nn.Module):
+    """Two results live at once: the last addition's input and output."""
+
+    def forward(self, x):
+        for _ in range(5):
+            x = x + 1
+        return x
+
+
+class InPlace(nn.Module):
+    """Views and changes in place need nothing."""
+
+    def forward(self, x):
+        y = x + 1
+        y.view(-1).mul_(2)
+        return y[1:].transpose(0, 1)
+
+
+class Kept(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(10, 5)
+
+    def forward(self, x):
+        kept = [x * i for i in range(3)]
+        kept.append(self.linear(x))
+        return torch.cat(kept, 1)
+
+
+class Views(nn.Module):
+    def forward(self, x):
+        return x.flatten()[3:], x
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(
+    ("module", "floats"), [(Chain, 200), (InPlace, 100), (Kept, 3 * 100 + 50 + 350), (Views, 0)], ids=lambda m: str(m)
+)
+def test_peak_bytes_by_hand(device, module, floats):
+    with torch.device(device):
+        network, x = module(), torch.empty(10, 10)
+    for _ in range(2):  # nothing is left from the first time
+        assert complexity.peak_bytes(network, x) == 4 * floats

@@ -2,7 +2,6 @@
 
 import math
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -147,35 +146,6 @@ def test_a_stack_scores_as_its_images_do_one_by_one(pairs, monkeypatch):
     evaluation.score_stack(darken, same, "cpu:0")
     assert asked[-1] == len(same)
     pd.testing.assert_frame_equal(single, together, rtol=0, atol=1e-9)
-
-
-def test_self_ensemble_is_the_mean_over_the_eight_symmetries():
-    """On a lopsided filter, so that all eight results differ."""
-    kernel = np.random.default_rng(0).normal(0, 0.3, (2, 3, 1))
-
-    def restore(image):
-        return np.tanh(cv2.filter2D(image.astype(np.float32) / 255, -1, kernel, borderType=cv2.BORDER_CONSTANT))
-
-    blurred = np.random.default_rng(1).integers(0, 256, (9, 14, 3), dtype=np.uint8)
-    wanted = np.zeros(blurred.shape)
-    for turn in (
-        lambda image: image,
-        lambda image: image[::-1],
-        lambda image: image[:, ::-1],
-        lambda image: image[::-1, ::-1],
-    ):  # each of these is its own inverse, also after a transposition
-        wanted += turn(restore(turn(blurred).copy()).astype(np.float64)) / 8
-        transposed = turn(blurred).transpose(1, 0, 2).copy()
-        wanted += turn(restore(transposed).astype(np.float64).transpose(1, 0, 2)) / 8
-    found = evaluation.self_ensemble(restore)(blurred)
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(found, wanted, atol=1e-12)
-    assert np.abs(found - restore(blurred)).max() > 1e-3
-
-
-def test_self_ensemble_of_the_identity_is_the_input():
-    blurred = np.random.default_rng(1).integers(0, 256, (5, 8, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(evaluation.self_ensemble(evaluation.identity)(blurred), evaluation.identity(blurred))
 
 
 def test_means_by_kind(pairs):

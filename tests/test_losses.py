@@ -132,6 +132,23 @@ def test_variants_of_table_7_come_from_the_recipe(variant, terms, coarse_counts,
     assert float(found["mse"]) == (5 if coarse_counts else 1)
 
 
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (7, 13), (2, 2)])
+def test_srn_and_simplenet_losses_equal_scalar_loops(height, width):
+    sharp = random_images(0, 2, 3, height, width)
+    sizes = [(-(-height // factor), -(-width // factor)) for factor in (1, 2, 4)]
+    outputs = tuple(random_images(1 + t, 2, 3, *size) for t, size in enumerate(sizes))
+    errors = [output.numpy() - loop_resize(sharp.numpy(), *size) for output, size in zip(outputs, sizes)]
+    for progress in (0.0, 0.9):
+        terms = losses.srn(outputs, sharp, progress)
+        assert set(terms) == {"mse"}
+        assert float(terms["mse"]) == pytest.approx(sum(float((error**2).mean()) for error in errors), **EXACT)
+        # One output is all that SimpleNet has, and all that its loss looks at.
+        for given in (outputs, outputs[:1]):
+            terms = losses.simplenet(given, sharp, progress)
+            assert set(terms) == {"l1"}
+            assert float(terms["l1"]) == pytest.approx(float(np.abs(errors[0]).mean()), **EXACT)
+
+
 class Shifted(nn.Module):
     """Restores with a known error: a constant at the coarse scale, a ramp at the fine one."""
 
@@ -169,3 +186,240 @@ def test_the_ratio_of_photographs_supports_the_papers_lambda(mini_root):
     pairs = official.find_pairs("gopro", mini_root, "train", variant="blur")
     batches = Batches(Tree(pairs), 96, 4, seed=0)
     assert 0.5 < losses.measure_lambda(Untouched(), [batches[step] for step in range(4)]) < 4
+
+
+# -------------------------------------------------------------------------------------------------- RAID-Net
+
+
+@pytest.mark.parametrize(("height", "width", "noise"), [(11, 11, 0.3), (24, 17, 0.1), (40, 33, 0.02), (12, 60, 1.0)])
+def test_ssim_equals_scikit_image(height, width, noise):
+    from skimage.metrics import structural_similarity
+
+    sharp = random_images(0, 3, 3, height, width)
+    restored = (sharp + noise * (random_images(1, 3, 3, height, width) - 0.5)).clamp(0, 1)
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    maps = [
+        structural_similarity(a.numpy(), b.numpy(), full=True, channel_axis=0, **settings)[1][:, 5:-5, 5:-5]
+        for a, b in zip(restored, sharp)
+    ]
+    assert float(losses.ssim(restored, sharp)) == pytest.approx(np.mean(maps), rel=1e-10)
+
+
+def test_ssim_in_training_is_the_one_that_scores():
+    from deblur import metrics
+
+    images = (random_images(0, 2, 3, 30, 41) * 255).round().to(torch.uint8)
+    restored, sharp = images
+    scored = metrics.ssim_gauss_rgb(restored.permute(1, 2, 0).numpy(), sharp.permute(1, 2, 0).numpy())
+    trained = losses.ssim(*(image[None].double() / 255 for image in images))
+    assert float(trained) == pytest.approx(scored, rel=1e-10)
+    assert float(losses.ssim(*(image[None].float() / 255 for image in images))) == pytest.approx(scored, abs=1e-5)
+
+
+def test_closed_forms_of_ssim():
+    sharp = random_images(0, 1, 3, 20, 20)
+    assert float(losses.ssim(sharp, sharp)) == pytest.approx(1, rel=1e-12)
+    black = torch.zeros(1, 3, 15, 15, dtype=torch.float64)
+    assert float(losses.ssim(black, black)) == pytest.approx(1)  # the formula as printed would give 2
+    grey, white = black + 0.5, black + 1.0
+    assert float(losses.ssim(grey, white)) == pytest.approx((2 * 0.5 + 1e-4) / (1.25 + 1e-4))
+    assert float(losses.ssim(sharp, 1 - sharp)) < 0  # covariance of the other sign
+    assert float(losses.ssim(sharp, 1 - sharp)) == float(losses.ssim(1 - sharp, sharp))
+
+
+def test_ssim_is_differentiable():
+    sharp = random_images(0, 1, 1, 12, 13)
+    assert torch.autograd.gradcheck(lambda x: losses.ssim(x, sharp), (random_images(1, 1, 1, 12, 13).requires_grad_(),))
+
+
+def test_ssim_refuses_images_smaller_than_its_window():
+    with pytest.raises(ValueError, match=r"at least 11 px a side, not \(10, 40\)"):
+        losses.ssim(torch.zeros(1, 3, 10, 40), torch.zeros(1, 3, 10, 40))
+
+
+def test_raidnet_trains_in_two_steps():
+    sharp = random_images(0, 2, 3, 16, 18)
+    final, coarse = sharp + 0.1, sharp - 0.2
+    first = losses.raidnet((final, coarse), sharp, 0.249, switch=0.25)
+    second = losses.raidnet((final, coarse), sharp, 0.25, switch=0.25, lambda_ssim=0.5)
+    assert set(first) == {"mse"}
+    assert set(second) == {"mse", "ssim"}
+    assert float(first["mse"]) == float(second["mse"]) == pytest.approx(0.01 + 0.04, **EXACT)
+    assert float(second["ssim"]) == pytest.approx(0.5 * (1 - float(losses.ssim(final, sharp))), **EXACT)
+    assert set(losses.raidnet((final,), sharp, 0.0)) == {"mse"}
+    assert set(losses.raidnet((final,), sharp, 0.5)) == {"mse", "ssim"}
+
+
+def test_minimising_the_ssim_term_improves_the_image():
+    """The sign: descent on the loss raises SSIM."""
+    sharp = random_images(0, 1, 3, 16, 16)
+    restored = (sharp + 0.3 * (random_images(1, 1, 3, 16, 16) - 0.5)).requires_grad_()
+    losses.raidnet((restored,), sharp, 0.9)["ssim"].backward()
+    assert losses.ssim(restored - restored.grad, sharp) > losses.ssim(restored, sharp)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])
+def test_step_2_begins_where_the_learning_rate_restarts(scale):
+    recipe = recipes.recipe("raidnet", scale=scale)
+    epoch = recipe.schedule_args["epoch"]
+    switch = recipe.loss_args.get("switch", 511 / 2000)
+    begin = switch * recipe.steps / epoch  # in epochs; cosines begin after 0, 1, 3, 7, ...
+    assert abs(np.log2(begin + 1) - round(np.log2(begin + 1))) < 1e-4
+    if scale != "paper":  # the paper stops 47 epochs short
+        assert recipe.steps / epoch in [2**k - 1 for k in range(10)]
+
+
+# ------------------------------------------------------------------------------------------------------ baselines
+
+
+def outputs_of_three_scales():
+    sizes = ((12, 16), (6, 8), (3, 4))
+    return tuple(random_images(1 + t, 2, 3, *size) for t, size in enumerate(sizes)), random_images(0, 2, 3, 12, 16)
+
+
+def test_absolute_errors_are_summed_over_outputs():
+    outputs, sharp = outputs_of_three_scales()
+    expected = sum(np.abs(output.numpy() - loop_resize(sharp.numpy(), *output.shape[-2:])).mean() for output in outputs)
+    assert float(losses.l1(outputs, sharp)["l1"]) == pytest.approx(expected, **EXACT)
+    assert float(losses.mimounet(outputs, sharp)["l1"]) == pytest.approx(expected, **EXACT)
+    assert losses.LOSSES["mse"](outputs, sharp)["mse"] == losses.multi_scale_mse(outputs, sharp)
+
+
+def test_spectral_error_equals_numpys():
+    outputs, sharp = outputs_of_three_scales()
+    expected = 0
+    for output in outputs:
+        error = np.fft.fft2(output.numpy()) - np.fft.fft2(loop_resize(sharp.numpy(), *output.shape[-2:]))
+        expected += np.stack([np.abs(error.real), np.abs(error.imag)]).mean()
+    terms = losses.mimounet(outputs, sharp, lambda_spectral=0.3)
+    assert float(terms["spectral"]) == pytest.approx(0.3 * expected, rel=1e-12)
+    # A constant error sits in one coefficient, of the size of all pixels together; real parts count one half.
+    assert float(losses.spectral_l1(sharp + 0.25, sharp)) == pytest.approx(0.125, rel=1e-9)
+
+
+def test_charbonnier_is_smooth_at_zero_and_absolute_far_off():
+    sharp = random_images(0, 1, 3, 8, 8)
+    assert float(losses.charbonnier(sharp, sharp)) == pytest.approx(1e-3, rel=1e-12)
+    assert float(losses.charbonnier(sharp + 0.5, sharp)) == pytest.approx((0.25 + 1e-6) ** 0.5, rel=1e-12)
+    image = random_images(1, 1, 1, 4, 4).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: losses.charbonnier(x, sharp[:, :1, :4, :4]), (image,))
+    exact = sharp.clone().requires_grad_()
+    losses.charbonnier(exact, sharp).backward()
+    assert not exact.grad.any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (7, 9), (1, 5), (2, 2)])
+def test_laplacian_equals_scipys_pyramid(height, width):
+    from scipy import ndimage
+
+    row = np.array([1, 5, 8, 5, 1]) / 20
+
+    def smooth(x):
+        return ndimage.correlate(x, np.outer(row, row), mode="nearest")
+
+    image = random_images(0, 2, 3, height, width)
+    for n in range(2):
+        for c in range(3):
+            plane = image[n, c].numpy()
+            doubled = np.zeros_like(plane)
+            doubled[::2, ::2] = 4 * smooth(plane)[::2, ::2]
+            found = losses.laplacian(image)[n, c].numpy()
+            np.testing.assert_allclose(found, plane - smooth(doubled), rtol=0, atol=1e-14)
+
+
+def test_mprnets_terms():
+    sharp = random_images(0, 1, 3, 8, 10)
+    outputs = tuple(random_images(i, 1, 3, 8, 10) for i in (1, 2, 3))
+    terms = losses.mprnet(outputs, sharp, lambda_edge=0.5)
+    pixels = sum(float(losses.charbonnier(output, sharp)) for output in outputs)
+    edges = sum(float(losses.charbonnier(losses.laplacian(o), losses.laplacian(sharp))) for o in outputs)
+    assert float(terms["charbonnier"]) == pytest.approx(pixels, **EXACT)
+    assert float(terms["edge"]) == pytest.approx(0.5 * edges, **EXACT)
+    # In the middle of an image, a constant error has no edges.
+    shifted, edge = (losses.laplacian(image)[..., 4:-4, 4:-4] for image in (sharp + 0.2, sharp))
+    torch.testing.assert_close(shifted, edge, rtol=0, atol=1e-6)
+
+
+def sgenet_outputs(height, width):
+    """Eight images, stage by stage: full size twice, half, quarter; and the means that are their targets."""
+    sharp = random_images(0, 2, 3, height, width)
+    targets = [sharp, sharp]
+    for _ in range(2):
+        rows, columns = targets[-1].shape[-2:]
+        means = [
+            [targets[-1][..., i : i + 2, j : j + 2].mean((-2, -1)) for j in range(0, columns, 2)]
+            for i in range(0, rows, 2)
+        ]
+        targets.append(torch.stack([torch.stack(row, -1) for row in means], -2))
+    outputs = tuple(random_images(i + 1, *target.shape) for i, target in enumerate(targets * 2))
+    return outputs, sharp, targets * 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (7, 9), (1, 5)])
+@pytest.mark.parametrize(("images", "chosen"), [("all", range(8)), ("three", (0, 2, 3, 4, 6, 7)), ("stages", (0, 4))])
+def test_sgenet_loss_matches_each_image_with_its_scale(height, width, images, chosen):
+    outputs, sharp, targets = sgenet_outputs(height, width)
+    pixels = [np.sqrt((outputs[i] - targets[i]).numpy() ** 2 + 1e-6).mean() for i in chosen]
+    edges = [
+        np.sqrt((losses.laplacian(outputs[i]) - losses.laplacian(targets[i])).numpy() ** 2 + 1e-6).mean()
+        for i in chosen
+    ]
+    terms = losses.sgenet(outputs, sharp, images=images)
+    assert set(terms) == {"charbonnier", "edge"}
+    assert float(terms["charbonnier"]) == pytest.approx(sum(pixels), rel=1e-9)
+    assert float(terms["edge"]) == pytest.approx(0.05 * sum(edges), rel=1e-9)
+    assert float(losses.sgenet(outputs, sharp, images=images, lambda_edge=1.0)["edge"]) == pytest.approx(sum(edges))
+
+
+def test_sgenet_loss_of_perfect_images_is_its_epsilon():
+    _, sharp, targets = sgenet_outputs(8, 12)
+    terms = losses.sgenet(tuple(targets), sharp)
+    assert float(terms["charbonnier"]) == pytest.approx(8e-3, rel=1e-9)
+    assert float(terms["edge"]) == pytest.approx(0.05 * 8e-3, rel=1e-9)
+    # An error of one pixel in the middle: e at that pixel, and the kernel of the Laplacian around it.
+    wrong = [target.clone() for target in targets]
+    wrong[0][0, 0, 4, 6] += 0.5
+    gained = float(losses.sgenet(tuple(wrong), sharp)["charbonnier"] - terms["charbonnier"])
+    assert gained == pytest.approx(((0.25 + 1e-6) ** 0.5 - 1e-3) / sharp.numel(), rel=1e-6)
+
+
+def test_sgenet_loss_without_cems_takes_the_stages_outputs():
+    sharp = random_images(0, 1, 3, 6, 6)
+    terms = losses.sgenet((sharp + 0.1, sharp - 0.2), sharp)
+    assert float(terms["charbonnier"]) == pytest.approx((0.01 + 1e-6) ** 0.5 + (0.04 + 1e-6) ** 0.5, rel=1e-9)
+    with pytest.raises(ValueError, match=r"'two'.*all, three, stages"):
+        losses.sgenet((sharp,), sharp, images="two")
+
+
+@pytest.mark.parametrize(("variant", "images"), [("paper", 8), ("loss_three", 6), ("cem_unsupervised", 2)])
+def test_variants_of_sgenets_loss_come_from_the_recipe(variant, images):
+    recipe = recipes.recipe("sgenet", variant)
+    _, sharp, targets = sgenet_outputs(4, 4)
+    terms = losses.LOSSES[recipe.loss](tuple(targets), sharp, 0.5, **recipe.loss_args)
+    assert float(terms["charbonnier"]) == pytest.approx(images * 1e-3, rel=1e-9)
+
+
+def test_psnr_as_a_loss_is_minus_the_metric():
+    from deblur import metrics
+
+    sharp = random_images(0, 2, 3, 9, 11)
+    restored = (sharp + 0.1 * (random_images(1, 2, 3, 9, 11) - 0.5)).clamp(0, 1)
+    scored = [
+        metrics.psnr_float_db(r.permute(1, 2, 0).numpy(), s.permute(1, 2, 0).numpy()) for r, s in zip(restored, sharp)
+    ]
+    found = losses.psnr((restored,), sharp)["psnr"]
+    assert float(found) == pytest.approx(-np.mean(scored), abs=1e-3)  # 1e-8 under the logarithm
+    assert float(losses.psnr((sharp,), sharp)["psnr"]) == pytest.approx(-80)
+
+
+@pytest.mark.parametrize("name", list(recipes.BASELINES))
+@pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])
+def test_baselines_name_a_loss_that_perfect_outputs_minimise(name, scale):
+    recipe = recipes.recipe(name, scale=scale)
+    loss = losses.LOSSES[recipe.loss]
+    sharp = random_images(0, 1, 3, 16, 16)
+    outputs = (sharp, torch.nn.functional.interpolate(sharp, scale_factor=0.5, mode="bilinear"))
+    perfect, worse = (
+        sum(loss(tuple(o + error for o in outputs), sharp, 0.5, **recipe.loss_args).values()) for error in (0, 0.1)
+    )
+    assert float(perfect) < float(worse)

@@ -38,15 +38,15 @@ def test_any_size_in_and_the_same_size_out(name, variant):
 
 @pytest.mark.parametrize(("name", "variant"), EVERY)
 def test_images_of_a_batch_do_not_meet(name, variant):
-    network = redraw(small(name, variant)).eval()
-    blurred = torch.rand(3, 3, 33, 18)
+    # In float64: convolutions sum in another order for another batch size, and redrawn weights amplify the rounding.
+    network = redraw(small(name, variant)).double().eval()
+    blurred = torch.rand(3, 3, 33, 18, dtype=torch.float64)
     with torch.no_grad():
         together = network(blurred)
         for index in range(3):
             alone = network(blurred[index : index + 1])
             for whole, single in zip(together, alone, strict=True):
-                # Convolutions sum in another order for another batch size: float32 rounding.
-                torch.testing.assert_close(whole[index : index + 1], single, rtol=1e-4, atol=1e-4)
+                torch.testing.assert_close(whole[index : index + 1], single, rtol=1e-9, atol=1e-9)
 
 
 def gradients(name, variant, seed, **overrides):
@@ -101,7 +101,8 @@ def test_constructors_neither_seed_nor_print_nor_need_memory(name, variant, capf
 
 def xavier(name):
     """The paper's own start, where a network has several."""
-    return {"init": "xavier"} if "init" in models.NETWORKS[name][0].Config.__dataclass_fields__ else {}
+    fields = models.NETWORKS[name][0].Config.__dataclass_fields__
+    return {"init": fields["init"].default} if "init" in fields else {}
 
 
 @pytest.mark.parametrize(("name", "variant"), EVERY)

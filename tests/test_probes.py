@@ -68,3 +68,21 @@ def test_graph_of_the_whole_network_calls_one_module_three_times():
     calls = [label for label in nodes.values() if "EncoderDecoder" in label]
     assert calls == [f"scales.0 EncoderDecoder\n3x{side}x{side}" for side in (8, 16, 32)]
     assert sum(end.startswith("cat") for _, end in edges) == 5  # the coarsest concatenates one image with itself
+
+
+def test_influence_is_the_receptive_field_of_the_middle_pixel():
+    class Blur(torch.nn.Module):
+        """Looks at a 5x3 window, more at one side of it."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.rand(3, 3, 5, 3) - 0.5
+
+        def forward(self, image):
+            return (torch.nn.functional.conv2d(image, self.weight, padding=(2, 1)),)
+
+    network, image = Blur(), torch.rand(1, 3, 11, 9)
+    expected = torch.zeros(11, 9)
+    expected[3:8, 3:6] = network.weight.sum(0).abs().sum(0)
+    torch.testing.assert_close(probes.influence(network, image), expected)
+    assert not image.requires_grad

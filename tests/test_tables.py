@@ -17,6 +17,20 @@ PRINTED = {
     "attentive/table5.csv": "afa102029102fdba",
     "attentive/table6.csv": "0ac5f75f2d281a12",
     "attentive/table7.csv": "a273969b569d69e0",
+    "simplenet/table1.csv": "5f4681f5767c129a",
+    "simplenet/table2.csv": "3e929cfd63ca6ba5",
+    "simplenet/table3.csv": "e1b781fc30d12e5d",
+    "simplenet/table4.csv": "ede094c3252906df",
+    "simplenet/table5.csv": "19ba3024fbfb720b",
+    "simplenet/table6.csv": "4d91b777cc4b1510",
+    "raidnet/table1.csv": "a98582e8d3491a79",
+    "raidnet/table2.csv": "be8a5818c4ea6cb6",
+    "raidnet/table3.csv": "be4061d22643fad4",
+    "raidnet/table4.csv": "1d5d534612dd480f",
+    "raidnet/table5.csv": "3872e362e0599a89",
+    "radn/table1.csv": "5478af9b8bfc1556",
+    "radn/table2.csv": "dbd7be353c3c656e",
+    "sgenet/table1.csv": "a9181ea23ce5340b",
 }
 
 
@@ -141,3 +155,34 @@ def test_status_counts_rows_and_write_status_replaces_only_the_table(tmp_path, m
     assert text.endswith("\nbelow\n")
     assert "2 / 4" in text
     assert "old" not in text
+
+
+def test_peers_are_the_printed_methods_that_have_a_network():
+    everything = set(tables.NETWORK_OF.values())
+    assert tables.peers("attentive", everything) == {
+        "Nah et al.": "mscnn",
+        "SRN": "srn",
+        "Gao et al.": "pss_nsc",
+        "DMPHN": "dmphn",
+        "DMPHN(4)": "dmphn_stack4",
+    }
+    assert tables.peers("attentive", {"srn", "nafnet"}) == {"SRN": "srn"}
+    assert tables.peers("attentive", ()) == tables.peers("nobody", everything) == {}
+
+
+def test_a_paper_may_mean_another_network_by_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "printed_dir", lambda: tmp_path)
+    folder = tmp_path / "sgenet"
+    folder.mkdir()
+    (folder / "table1.csv").write_text("method,params_m\nDMPHN,21.7\nDBGAN,11.5\nSRN*,6.8\nSGENet,19.5\n")
+    (folder / "table2.csv").write_text("module,runtime_ms\nSRN,1\n")
+    assert tables.peers("sgenet", {"dmphn", "dmphn_stack4", "dbgan", "srn"}) == {
+        "DMPHN": "dmphn_stack4",
+        "DBGAN": "dbgan",
+    }
+
+
+def test_every_network_of_the_tables_is_built():
+    from deblur import models
+
+    assert {*tables.NETWORK_OF.values(), *tables.NETWORK_IN.values()} <= set(models.NETWORKS)

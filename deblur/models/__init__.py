@@ -6,13 +6,50 @@ from types import ModuleType
 
 from torch import nn
 
-from deblur.models import attentive, srn
+from deblur.models import (
+    attentive,
+    dbgan,
+    deblurgan,
+    deblurgan_v2,
+    dmphn,
+    dmphn_stack4,
+    mimounet,
+    mimounet_plus,
+    mprnet,
+    mscnn,
+    mtrnn,
+    nafnet,
+    pss_nsc,
+    radn,
+    raidnet,
+    sgenet,
+    simplenet,
+    srn,
+)
 
 NETWORKS: dict[str, tuple[ModuleType, type[nn.Module]]] = {
     "attentive": (attentive, attentive.Attentive),
     "srn": (srn, srn.SRN),
+    "radn": (radn, radn.RADN),
+    "simplenet": (simplenet, simplenet.SimpleNet),
+    "srn_lgcr": (srn, simplenet.SRNWithLGCR),  # SimpleNet's Table 5
+    "srn_pvb": (srn, simplenet.SRNWithPVB),
+    "raidnet": (raidnet, raidnet.RAIDNet),
+    "sgenet": (sgenet, sgenet.SGENet),
+    "dmphn": (dmphn, dmphn.DMPHN),
+    "dmphn_stack4": (dmphn_stack4, dmphn_stack4.StackDMPHN),
+    "mscnn": (mscnn, mscnn.MSCNN),
+    "pss_nsc": (pss_nsc, pss_nsc.PSSNSC),
+    "deblurgan": (deblurgan, deblurgan.DeblurGAN),
+    "deblurgan_v2": (deblurgan_v2, deblurgan_v2.DeblurGANv2),
+    "dbgan": (dbgan, dbgan.DBGAN),
+    "mprnet": (mprnet, mprnet.MPRNet),
+    "mimounet": (mimounet, mimounet.MIMOUNet),
+    "mimounet_plus": (mimounet_plus, mimounet_plus.MIMOUNetPlus),
+    "mtrnn": (mtrnn, mtrnn.MTRNN),
+    "nafnet": (nafnet, nafnet.NAFNet),
 }
-"""Name -> (its file, its network); the file holds `Config` and `VARIANTS`."""
+"""Name -> (file that holds its `Config` and `VARIANTS`, its network)."""
 
 
 def config(name: str, variant: str = "paper", **overrides):

@@ -1,0 +1,141 @@
+"""Figures 1 to 8 of RADN; every function draws one, from arrays."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deblur.figures import INK, comparison, diagram, heat, panels
+
+Graph = tuple[dict[str, str], list[tuple[str, str]]]
+"""A traced module, see `probes.graph`."""
+
+PRINTED, OURS = "#7a7a7a", "#c0392b"
+
+
+def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
+    """Fig. 1: PSNR against runtime, the printed points, and the measured ones as a series of their own.
+
+    Args:
+        table: Table 1 with `psnr_db_printed`, `runtime_ms_printed`, `psnr_db_measured`, `runtime_ms_measured`.
+        measured_on: size and device of the measured runtimes.
+    """
+    from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(10.5, 3.6), constrained_layout=True)
+    titles = ("as printed: 720x1280 on a Titan X", f"measured here: {measured_on}")
+    for axis, kind, colour, title in zip(axes, ("printed", "measured"), (PRINTED, OURS), titles):
+        values = table.reindex(columns=[f"runtime_ms_{kind}", f"psnr_db_{kind}"]).apply(pd.to_numeric, errors="coerce")
+        known = values.dropna().sort_values(f"runtime_ms_{kind}")
+        axis.plot(*known.to_numpy().T, "o", color=colour)
+        for row, (x, y) in known.iterrows():
+            own = table.loc[row, "method"].startswith("RADN")
+            place = {"xytext": (-5 if own else 5, -2), "textcoords": "offset points", "ha": "right" if own else "left"}
+            axis.annotate(table.loc[row, "method"], (x, y), fontsize=7, color=INK, **place)
+        axis.set(xscale="log", xlabel="runtime in ms", ylabel="PSNR in dB", title=title)
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.margins(x=0.25, y=0.12)
+    return figure
+
+
+def figure2(network: Graph) -> Figure:
+    """Fig. 2: encoder, self-attention, and decoder with its skips, as traced."""
+    return diagram(*network, "RADN: dense encoder, self-attention, dense deformable modules", columns=8)
+
+
+def figure3(unit: Graph, blurred: np.ndarray, points: Sequence[tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Fig. 3: a deform unit as traced; beside it, where its nine taps look from some places.
+
+    Args:
+        blurred: (H,W,3).
+        points: for each place its centre (y, x) and where the taps look, (9,2) as (y, x), all in pixels of `blurred`.
+    """
+    figure = diagram(*unit, "One deform unit of a dense deformable module, and where its taps look", columns=7)
+    figure.set_size_inches(max(figure.get_figwidth(), 9), figure.get_figheight() + 3.6)
+    share = 3.4 / figure.get_figheight()
+    figure.axes[0].set_position([0.02, share + 0.02, 0.96, 0.9 - share])
+    axis = figure.add_axes([0.2, 0.02, 0.6, share - 0.04])
+    axis.imshow(blurred)
+    for centre, taps in points:
+        for tap in taps:
+            arrow = {"arrowstyle": "-", "color": OURS, "lw": 0.6}
+            axis.annotate("", tap[::-1], centre[::-1], arrowprops=arrow, annotation_clip=False)
+        axis.plot(taps[:, 1], taps[:, 0], "o", color="#2ecc71", ms=3)
+        axis.plot(centre[1], centre[0], "s", color=OURS, ms=4)
+    axis.set(xticks=[], yticks=[], xlim=(0, blurred.shape[1]), ylim=(blurred.shape[0], 0))
+    return figure
+
+
+def figure4(attention: Graph) -> Figure:
+    """Fig. 4: the self-attention module, as traced."""
+    return diagram(*attention, "Self-attention (SA)", columns=7)
+
+
+def figure5(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 5: test images, with crops."""
+    return comparison(cases, psnr_db)
+
+
+def figure6(dense: Mapping[str, pd.DataFrame], residual: Mapping[str, pd.DataFrame]) -> Figure:
+    """Fig. 6: training loss (mean over five log entries) and validation PSNR over steps, of (a) Table 1, (b) Table 2.
+
+    Args:
+        dense, residual: label -> training log.
+    """
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, 2, figsize=(10, 5.6), constrained_layout=True)
+    for row, (name, logs) in zip(axes, (("(a)", dense), ("(b)", residual))):
+        for label, log in logs.items():
+            row[0].plot(log["step"], log["loss"].rolling(5, min_periods=1).mean(), label=label, lw=1)
+            if "val_psnr_db" in log:
+                watched = log.dropna(subset="val_psnr_db")
+                row[1].plot(watched["step"], watched["val_psnr_db"], "o-", label=label, ms=3, lw=1)
+        row[0].set(xlabel="step", yscale="log", title=f"{name} training loss")
+        row[1].set(xlabel="step", ylabel="dB", title=f"{name} PSNR on the validation split")
+        row[0].legend(fontsize=7)
+    return figure
+
+
+def widening(offsets: np.ndarray) -> np.ndarray:
+    """How much wider than a plain kernel the taps reach, (18,h,w) -> (h,w) in feature pixels (Fig. 7, row 2).
+
+    The mean over the kernel's rows of the horizontal offset of its third column minus that of its first.
+    """
+    dx = offsets[1::2].reshape(3, 3, *offsets.shape[1:])
+    return (dx[:, 2] - dx[:, 0]).mean(0)
+
+
+def magnitude(offsets: np.ndarray) -> float:
+    """Mean length of the offset vectors over taps and positions, (18,h,w) -> feature pixels (Fig. 8)."""
+    return float(np.hypot(offsets[::2], offsets[1::2]).mean())
+
+
+def figure7(images: Sequence[np.ndarray], offsets: Sequence[np.ndarray], residuals: Sequence[np.ndarray]) -> Figure:
+    """Fig. 7: blurred inputs, `widening` of the second DDM (red: wider), mean absolute residual of SA (red: large)."""
+    maps = [[heat(m, image.shape[:2]) for m, image in zip(row, images)] for row in (offsets, residuals)]
+    return panels([list(images), *maps], row_titles=["blurred", "DDM 2, widening", "SA residual"])
+
+
+def figure8(statistics: pd.DataFrame, spearman: float) -> Figure:
+    """Fig. 8: mean offset length of each image against the length of its blur, and by which module.
+
+    Args:
+        statistics: one row an image: `path_px`, `kind`, `offset_px` and `DDM 1` to `DDM 3`, all in input pixels.
+    """
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.4), constrained_layout=True)
+    for kind, part in statistics.groupby("kind"):
+        left.plot(part["path_px"], part["offset_px"], "o", ms=4, label=kind)
+    left.set(xlabel="true length of the blur in px", ylabel="mean offset in input px")
+    left.set_title(f"all deformable layers, Spearman's rank correlation {spearman:+.2f}", fontsize=9)
+    left.legend(fontsize=8)
+    for name in ("DDM 1", "DDM 2", "DDM 3"):
+        right.plot(statistics["path_px"], statistics[name], "o", ms=3, label=name)
+    right.set(xlabel="true length of the blur in px", ylabel="mean offset in input px")
+    right.set_title("by module", fontsize=9)
+    right.legend(fontsize=8)
+    return figure

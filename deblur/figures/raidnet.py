@@ -1,0 +1,247 @@
+"""Figures 1 to 5 of the RAID-Net paper and what goes beyond it; every function draws or computes one, from arrays."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deblur.figures import INK, comparison, diagram, heat, panels
+
+KINDS = ("global", "local", "sampling")
+"""Kinds of blur in the order of the label map's values."""
+
+COLOURS = ("#4477aa", "#ee6677", "#228833")
+"""Of the kinds, in the same order."""
+
+Graph = tuple[dict[str, str], list[tuple[str, str]]]
+"""What `probes.graph` gives: name -> label, and edges."""
+
+
+def worst(sharp: np.ndarray, blurred: np.ndarray, label: np.ndarray) -> dict[str, tuple[int, int]]:
+    """For every kind of blur in a label map (h,w), the pixel (y, x) around which it does most harm."""
+    difference = np.abs(blurred.astype(np.float64) - sharp).mean(-1)
+    harm = cv2.GaussianBlur(difference, (0, 0), 4, borderType=cv2.BORDER_REFLECT)
+    found = {}
+    for value, kind in enumerate(KINDS):
+        if (label == value).any():
+            peak = np.where(label == value, harm, -1).argmax()
+            found[kind] = tuple(int(i) for i in np.unravel_index(peak, label.shape))
+    return found
+
+
+def coloured(label: np.ndarray) -> np.ndarray:
+    """A label map (h,w) in the colours of the kinds, (h,w,3) in [0,1]."""
+    from matplotlib.colors import to_rgb
+
+    return np.array([to_rgb(colour) for colour in COLOURS])[label]
+
+
+def figure1(
+    sharp: np.ndarray, blurred: np.ndarray, label: np.ndarray, trajectories: np.ndarray, side: int = 32
+) -> Figure:
+    """Fig. 1: trajectories in space and time, the sharp and the blurred frame, and a region of each kind of blur.
+
+    Args:
+        sharp, blurred: (h,w,3).
+        label: (h,w), see `KINDS`.
+        trajectories: (T,h,w,2), where each pixel looks at each sub-frame, as (x, y).
+        side: of the regions, px.
+    """
+    from matplotlib import pyplot
+    from matplotlib.patches import Rectangle
+
+    figure = pyplot.figure(figsize=(13, 4.2), constrained_layout=True)
+    grid = figure.add_gridspec(2, 9)
+    space = figure.add_subplot(grid[:, :3], projection="3d")
+    frames = {"sharp": sharp, "blurred": blurred, "cause of the blur": coloured(label)}
+    axes = {title: figure.add_subplot(grid[0, i : i + 2]) for i, title in zip((3, 5, 7), frames)}
+    for title, image in frames.items():
+        axes[title].imshow(image, interpolation="nearest")
+        axes[title].set_title(title, fontsize=9, color=INK)
+    time = np.linspace(0, 1, len(trajectories))
+    for place, (kind, (y, x)) in zip((3, 5, 7), worst(sharp, blurred, label).items()):
+        colour = COLOURS[KINDS.index(kind)]
+        way = (trajectories[:, y, x] - (x, y)).T
+        space.plot(*way, time, color=colour, lw=2, label=kind)
+        space.plot(*way, 0, color=colour, lw=1, alpha=0.4)
+        top, left = (int(np.clip(c - side // 2, 0, length - side)) for c, length in zip((y, x), label.shape))
+        for title, axis in axes.items():
+            edge = "white" if title.startswith("cause") else colour
+            axis.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=edge, lw=1.5))
+        for i, (title, image) in enumerate(list(frames.items())[:2]):
+            axis = figure.add_subplot(grid[1, place + i])
+            axis.imshow(image[top : top + side, left : left + side], interpolation="nearest")
+            axis.set_title(f"{kind}, {title}", fontsize=8, color=colour)
+    for axis in figure.axes[1:]:
+        axis.set(xticks=[], yticks=[])
+    space.set(xlabel="x in px", ylabel="y in px", zlabel="share of the exposure")
+    space.set_box_aspect(None, zoom=0.82)
+    space.legend(fontsize=8, loc="upper left")
+    space.set_title("the way of one pixel of each region", fontsize=9, color=INK)
+    return figure
+
+
+def figure2(network: Graph, block: Graph) -> Sequence[Figure]:
+    """Fig. 2: the coarse and the refine deblurring network, and their three-branch block, as traced."""
+    names = list(network[0])
+    image = max(i for i, name in enumerate(names) if name.startswith("stages_0"))  # the coarse image
+    return (
+        diagram(*_part(network, names[: image + 1]), "Coarse deblurring network: a U-net", columns=11),
+        diagram(
+            *_part(network, names[image:]), "Refine deblurring network: the same with LRR, from the coarse image", 11
+        ),
+        diagram(*block, "ResBlock: a dense branch, a sparse (dilated) branch and the input, summed"),
+    )
+
+
+def _part(graph: Graph, names: Sequence[str]) -> Graph:
+    """Some nodes of a graph, and the edges between them."""
+    nodes, edges = graph
+    kept = [(start, end) for start, end in edges if start in names and end in names]
+    return {name: nodes[name] for name in names}, kept
+
+
+def figure3(attention: Graph, reasoning: Graph) -> Sequence[Figure]:
+    """Fig. 3: the two halves of local region reasoning, as traced."""
+    first = diagram(*attention, "LRR, attention (MHAM): each head's residual map times its mask")
+    return first, diagram(
+        *reasoning, "LRR, reasoning: nodes and adjacency matrix, one graph convolution, back to pixels", 8
+    )
+
+
+def figure3_masks(blurred: np.ndarray, label: np.ndarray | None, masks: np.ndarray, added: np.ndarray) -> Figure:
+    """Fig. 3 on an image: its masks, what caused its blur if that is known, and how much LRR adds where.
+
+    Args:
+        blurred: (H,W,3).
+        label: (H,W), or None.
+        masks: (A,h,w), one a head.
+        added: (h,w), magnitude of what LRR adds to the features.
+    """
+    size, columns = blurred.shape[:2], 4
+    shown = {"blurred": blurred, "|LRR|": heat(added, size)} | ({} if label is None else {"cause": coloured(label)})
+    rows, labels = [list(shown.values())], [[*shown, "", ""][:columns]]
+    for start in range(0, len(masks), columns):
+        part = masks[start : start + columns]
+        rows.append([heat(mask, size) for mask in part])
+        texts = [f"head {start + i}: {mask.min():.2f} to {mask.max():.2f}" for i, mask in enumerate(part, 1)]
+        labels.append([*texts, "", "", ""][:columns])
+    return panels(rows, labels=labels, width=2.4)
+
+
+def figure3_graph(difference: np.ndarray, adjacency: np.ndarray, nodes: np.ndarray) -> Figure:
+    """Fig. 3 on an image: D = GAP - GMP (C/A,A), the adjacency matrix W (A,A) and the nodes' features V (C,A)."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 3, figsize=(9.5, 3.2), constrained_layout=True)
+    shown = {
+        "D = GAP - GMP": (difference, "channel of the head"),
+        "W: where region j gathers": (adjacency, "from region i"),
+        "node features V": (nodes, "channel"),
+    }
+    for axis, (title, (values, name)) in zip(axes, shown.items()):
+        rows, columns = values.shape
+        extent = (0.5, columns + 0.5, rows + 0.5, 0.5)  # counted from 1
+        drawn = axis.imshow(values, aspect="auto", interpolation="nearest", cmap="viridis", extent=extent)
+        axis.set(xlabel="region j", ylabel=name, xticks=range(1, columns + 1))
+        axis.yaxis.get_major_locator().set_params(integer=True)
+        axis.set_title(title, fontsize=9, color=INK)
+        figure.colorbar(drawn, ax=axis, shrink=0.9)
+    return figure
+
+
+def figure4(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 4: GoPro test images, every method at hand, one enlarged crop each (called quantitative in the paper)."""
+    return comparison(cases, psnr_db)
+
+
+def figure5(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 5: RealBlur test images, likewise."""
+    return comparison(cases, psnr_db)
+
+
+# ------------------------------------------------------------------------------------------------ beyond the paper
+
+
+def gains_by_region(blurred: pd.DataFrame, restored: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Mean PSNR gain over the blurred input in the pixels of each kind of blur, one row a restoration.
+
+    Args:
+        blurred: scores of the input, one row an image, with `psnr_db_KIND` where the data set knows the kinds.
+        restored: name -> scores of the same images.
+    """
+    before = blurred.set_index("name")
+    rows = []
+    for name, scores in restored.items():
+        after = scores.set_index("name").loc[before.index]
+        row = {"image": name, "gain_db_all": (after["psnr_db"] - before["psnr_db"]).mean()}
+        for kind in (kind for kind in KINDS if f"psnr_db_{kind}" in before):
+            row[f"gain_db_{kind}"] = (after[f"psnr_db_{kind}"] - before[f"psnr_db_{kind}"]).mean()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def gains(table: pd.DataFrame) -> Figure:
+    """`gains_by_region` as bars: one group a kind of blur, one bar a restoration."""
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(6.5, 2.8), constrained_layout=True)
+    names = [name.removeprefix("gain_db_") for name in table.columns[1:]]
+    width = 0.8 / len(table)
+    for i, (_, row) in enumerate(table.iterrows()):
+        values = [row[f"gain_db_{kind}"] for kind in names]
+        places = np.arange(len(names)) + (i - (len(table) - 1) / 2) * width
+        axis.bar(places, values, width, label=row["image"])
+        for place, value in zip(places, values):
+            if np.isfinite(value):
+                axis.annotate(f"{value:+.2f}", (place, value), (0, 2), textcoords="offset points", ha="center", size=7)
+    axis.axhline(0, color=INK, lw=0.8)
+    axis.set(xticks=range(len(names)), ylabel="dB over the blurred input")
+    axis.set_xticklabels(["all pixels", *(f"{kind} blur" for kind in names[1:])])
+    axis.margins(y=0.15)
+    axis.legend(fontsize=8)
+    return figure
+
+
+def overlap(masks: np.ndarray, label: np.ndarray) -> list[dict[str, float]]:
+    """How each head's mask goes with each kind of blur in an image: one row a head and kind that occurs beside others.
+
+    `lift` is the mask's share in the kind's pixels over their share of the image: 1 says that the mask does not care.
+    `iou` is intersection over union of the kind's pixels and as many pixels where the mask is largest.
+
+    Args:
+        masks: (A,h,w), non-negative.
+        label: (H,W), see `KINDS`.
+    """
+    rows = []
+    for head, mask in enumerate(masks, 1):
+        full = cv2.resize(mask.astype(np.float64), label.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        order = np.argsort(-full, axis=None, kind="stable")
+        for value, kind in enumerate(KINDS):
+            region = label == value
+            count = int(region.sum())
+            if 0 < count < label.size and full.sum() > 0:
+                lift = float(full[region].sum() / full.sum() / (count / label.size))
+                hits = int(region.ravel()[order[:count]].sum())
+                rows.append({"head": head, "kind": kind, "lift": lift, "iou": hits / (2 * count - hits)})
+    return rows
+
+
+def overlap_table(masks: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> pd.DataFrame:
+    """`overlap` averaged over images, one row a head, beside a control: the masks against the next image's labels.
+
+    Sampling blur lies along the border; a mask that dislikes borders everywhere shows the same lift in the control.
+    """
+    parts = {
+        "": [row for one, label in zip(masks, labels) for row in overlap(one, label)],
+        "_control": [row for i, one in enumerate(masks) for row in overlap(one, labels[i - 1])],
+    }
+    columns = {}
+    for suffix, rows in parts.items():
+        mean = pd.DataFrame(rows, columns=["head", "kind", "lift", "iou"]).groupby(["kind", "head"]).mean()
+        for kind in KINDS[1:]:
+            if kind in mean.index:
+                columns |= {f"{name}_{kind}{suffix}": mean.loc[kind, name] for name in ("lift", "iou")}
+    return pd.DataFrame(columns).reset_index(names="head")

@@ -1,0 +1,242 @@
+"""Figures 1 to 6 of the SGENet paper; every function draws one, from arrays and plain data."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deblur.figures import BOX, INK, comparison, diagram, heat, panels, sharpest_difference
+
+Graph = tuple[dict[str, str], list[tuple[str, str]]]
+"""What `probes.graph` gives: name -> label, and edges."""
+
+
+def framework() -> tuple[dict[str, tuple[float, float]], list[tuple[str, str]]]:
+    """The modules of the two-stage network with their places in Fig. 1 (x to the right, y up), and who feeds whom."""
+    places, edges = {"sam": (4.6, 0.0), "tail": (12.0, 0.0)}, []
+    for t, left in enumerate((1.2, 7.2)):
+        stage = f"stages.{t}"
+        places[f"{stage}.shallow"] = (left - 1.2, 0.0 if t == 0 else 0.9)
+        source = "shallow"
+        if t:
+            places[f"{stage}.merge"] = (left - 1.2, 0.0)
+            edges += [(f"{stage}.shallow", f"{stage}.merge"), ("sam", f"{stage}.merge")]
+            source = "merge"
+        edges.append((f"{stage}.{source}", f"{stage}.encoder.0"))
+        for s in range(3):
+            names = ("encoder", "csam", "cem", "decoder") if t else ("encoder", "cem", "decoder")
+            for i, name in enumerate(names):
+                places[f"{stage}.{name}.{s}"] = (left + 1.15 * i, -1.8 * s)
+            edges += [(f"{stage}.{a}.{s}", f"{stage}.{b}.{s}") for a, b in pairwise(names)]
+            if t:
+                edges += [(f"stages.0.{side}.{s}", f"{stage}.csam.{s}") for side in ("encoder", "decoder")]
+            if s < 2:
+                encoded, decoded = (places[f"{stage}.{name}.{s}"] for name in (names[-3], names[-1]))
+                places[f"{stage}.down.{s}"] = (encoded[0], encoded[1] - 0.9)
+                places[f"{stage}.up.{s}"] = (decoded[0] - 0.35, decoded[1] - 0.9)
+                edges += [
+                    (f"{stage}.{names[-3]}.{s}", f"{stage}.down.{s}"),
+                    (f"{stage}.down.{s}", f"{stage}.encoder.{s + 1}"),
+                    (f"{stage}.decoder.{s + 1}", f"{stage}.up.{s}"),
+                    (f"{stage}.up.{s}", f"{stage}.cem.{s}"),
+                ]
+    return places, [*edges, ("stages.0.decoder.0", "sam"), ("stages.1.decoder.0", "tail")]
+
+
+WORDS = {"shallow": "conv, CAB", "encoder": "E{}", "csam": "CSAM{}", "cem": "CEM{}", "decoder": "D{}", "sam": "SAM"}
+"""Module -> its name in the paper; scales are numbered from coarse (1) to fine (3)."""
+
+
+def figure1(layers: pd.DataFrame) -> Figure:
+    """Fig. 1: the framework; solid arrows within a stage, dashed ones from stage 1 to stage 2.
+
+    Args:
+        layers: the layer table of the two-stage network, as `complexity.layer_table` makes it, five levels deep.
+
+    Raises:
+        ValueError: if a module of the drawing is not in the table.
+    """
+    from matplotlib import pyplot
+    from matplotlib.patches import FancyBboxPatch
+
+    places, edges = framework()
+    figure, axis = pyplot.subplots(figsize=(15, 6))
+    for name, (x, y) in places.items():
+        box = FancyBboxPatch((x - 0.38, y - 0.2), 0.76, 0.4, boxstyle="round,pad=0.03", fc=BOX, ec=INK, lw=0.8)
+        axis.add_patch(box)
+        part, scale = (name.split(".")[2], 3 - int(name[-1])) if name[-1].isdigit() else (name.split(".")[-1], "")
+        label = WORDS.get(part, part).format(scale) + "\n" + _shape(layers, name)
+        axis.text(x, y, label, ha="center", va="center", fontsize=7, color=INK)
+    for start, end in edges:
+        across = start.startswith("stages.0") and end.startswith("stages.1")
+        _connect(axis, places[start], places[end], across)
+    for t, x in enumerate((2.35, 8.9)):
+        axis.text(x, 1.15, f"stage {t + 1}", ha="center", fontsize=9, color=INK)
+    axis.set(xlim=(-0.6, 12.6), ylim=(-4.6, 1.4))
+    axis.axis("off")
+    axis.set_title(
+        "SGENet: every CEM also takes the blurred image and predicts one; SAM and tail predict those of the stages",
+        fontsize=9,
+        color=INK,
+    )
+    return figure
+
+
+def _shape(layers: pd.DataFrame, name: str) -> str:
+    """Shape of a module's features; of one that returns an image besides, that of the layer that makes them."""
+    for row in layers.itertuples():
+        if row.module in (name, f"{name}.0", f"{name}.fuse", f"{name}.features") and row.output is not None:
+            return "x".join(map(str, row.output))
+    raise ValueError(f"{name} is not in the layer table of {len(layers)} rows; trace two stages, five levels deep")
+
+
+def _connect(axis, start: tuple[float, float], end: tuple[float, float], across: bool) -> None:
+    """An arrow from box to box; those across the stages pass below their row."""
+    (x0, y0), (x1, y1) = start, end
+    style = {"arrowstyle": "-|>", "lw": 0.8, "color": INK, "shrinkA": 0, "shrinkB": 0}
+    if across:
+        style |= {"ls": (0, (4, 2)), "color": "tab:blue", "connectionstyle": f"arc3,rad={0.5 / (x1 - x0)}"}
+        ends = (x0 + 0.3, y0 - 0.23), (x1, y1 - 0.23)
+    elif y0 == y1:
+        ends = (x0 + 0.41, y0), (x1 - 0.41, y1)
+    else:
+        up = 0.23 if y1 > y0 else -0.23
+        ends = (x0, y0 + up), (x1, y1 - up)
+    axis.annotate("", ends[1], ends[0], arrowprops=style, zorder=0)
+
+
+def figure2(cem: Graph) -> Figure:
+    """Fig. 2: the contextual-aware enhancement module, as traced."""
+    return diagram(*cem, "CEM: merge (M), residual image (R), prediction, attention map, gated features", columns=7)
+
+
+def figure3(csam: Graph) -> Figure:
+    """Fig. 3: the cross-stage selective aggregation module, as traced."""
+    return diagram(*csam, "CSAM: aggregate, split in three, select by softmax over the branches", columns=8)
+
+
+BRANCHES = ("stage-1 encoder", "stage-1 decoder", "stage-2 encoder")
+
+
+def figure3_weights(weights: Mapping[str, np.ndarray]) -> Figure:
+    """Beside Fig. 3: what CSAM selects; mean over images and channels, bars from the 10th to the 90th percentile.
+
+    Args:
+        weights: scale -> branch weights (images, 3, channels).
+    """
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(6, 2.8), constrained_layout=True)
+    for i, branch in enumerate(BRANCHES):
+        values = [found[:, i].ravel() for found in weights.values()]
+        means = np.array([value.mean() for value in values])
+        low, high = (np.array([np.percentile(value, q) for value in values]) for q in (10, 90))
+        spread = np.clip([means - low, high - means], 0, None)
+        axis.bar(np.arange(len(values)) + 0.27 * (i - 1), means, 0.25, yerr=spread, capsize=2, label=branch)
+    axis.axhline(1 / 3, color=INK, lw=0.8, ls=":")
+    axis.set(xticks=range(len(weights)), xticklabels=list(weights), ylabel="weight", ylim=(0, None))
+    axis.legend(fontsize=8)
+    return figure
+
+
+def zooms(
+    case: Mapping[str, np.ndarray], psnr_db: Mapping[str, float], columns: int = 5
+) -> tuple[list[list[np.ndarray | None]], list[list[str]]]:
+    """One test image in rows of cells: the whole blurred image with a box, then what each method makes of the box.
+
+    Args:
+        case: method -> image (H,W,3) uint8; holds "blurred" and "sharp".
+        psnr_db: method -> PSNR of the whole image.
+
+    Returns:
+        Cells and the labels below them, the last row filled up with None.
+    """
+    height, width = case["sharp"].shape[:2]
+    h, w = height // 3, width // 3
+    y, x = sharpest_difference(case["blurred"], case["sharp"])
+    y, x = int(np.clip(y - h // 2, 0, height - h)), int(np.clip(x - w // 2, 0, width - w))
+    whole = cv2.rectangle(case["blurred"].copy(), (x, y), (x + w - 1, y + h - 1), (255, 0, 0), 1)
+    cells, labels = [whole], ["blurred, whole"]
+    for name in ("sharp", *(name for name in case if name != "sharp")):
+        crop = case[name][y : y + h, x : x + w]
+        cells.append(cv2.resize(crop, (width, height), interpolation=cv2.INTER_NEAREST))
+        labels.append(f"{name}, {psnr_db[name]:.2f} dB" if name in psnr_db else name)
+    fill = -len(cells) % columns
+    cells, labels = cells + [None] * fill, labels + [""] * fill
+    return [[values[i : i + columns] for i in range(0, len(cells), columns)] for values in (cells, labels)]
+
+
+def figure4(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 4: crops of GoPro's test images where blur does most harm, with the PSNR of the whole image."""
+    rows = [zooms(case, scores) for case, scores in zip(cases, psnr_db)]
+    return panels([row for cells, _ in rows for row in cells], labels=[row for _, names in rows for row in names])
+
+
+def figure5(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 5: test images of HIDE, whole and enlarged, with the PSNR of the whole image."""
+    return comparison(cases, psnr_db)
+
+
+def unit_range(values: np.ndarray) -> np.ndarray:
+    """A map as grey levels from its 1st to its 99th percentile, (h,w) -> (h,w,3) in [0,1]."""
+    low, high = np.percentile(values, (1, 99))
+    grey = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+COLUMNS6 = (
+    "D: input",
+    "mean |M|: before",
+    "mean A",
+    "mean |F|: after",
+    "I: predicted",
+    "Y: sharp",
+    "without CEM: skip",
+)
+
+
+def figure6(scales: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Fig. 6: the CEMs of stage 2 at each scale. Which columns the paper draws is lost with its caption.
+
+    Args:
+        scales: scale -> the columns' contents: images `input`, `predicted`, `sharp` (h,w,3) in [0,1]; maps `before`,
+            `attention`, `after` and, of a network without CEM, `without` (h,w).
+    """
+    rows = []
+    for found in scales.values():
+        maps = {name: unit_range(found[name]) for name in ("before", "after", "without")}
+        attention = heat(found["attention"])
+        images = {name: np.clip(found[name], 0, 1) for name in ("input", "predicted", "sharp")}
+        rows.append(
+            [
+                *(images["input"], maps["before"], attention, maps["after"]),
+                *(images["predicted"], images["sharp"], maps["without"]),
+            ]
+        )
+    return panels(rows, COLUMNS6, list(scales))
+
+
+def edge_correlations(images: Sequence[Mapping[str, np.ndarray]]) -> dict[str, float]:
+    """Do predictions carry better high frequencies than the input? Correlations of edge magnitudes with the truth's.
+
+    Args:
+        images: of each image the edges (Laplacians, any shape) of `input`, `predicted` and `sharp`.
+
+    Returns:
+        `r_input` and `r_predicted`, Pearson correlations of |edges| with those of `sharp`, means over images; and
+        `images_better`, the share of images whose prediction correlates better.
+    """
+    pairs = np.array(
+        [
+            [
+                np.corrcoef(np.abs(found[name]).ravel(), np.abs(found["sharp"]).ravel())[0, 1]
+                for name in ("input", "predicted")
+            ]
+            for found in images
+        ]
+    )
+    before, after = pairs.mean(0)
+    return {"r_input": before, "r_predicted": after, "images_better": float((pairs[:, 1] > pairs[:, 0]).mean())}

@@ -1,0 +1,182 @@
+"""Figures 1 to 8 of the SimpleNet paper; every function draws one, from arrays and tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deblur.figures import INK, comparison, diagram, heat, panels
+
+Graph = tuple[dict[str, str], list[tuple[str, str]]]
+"""What `probes.graph` gives: name -> label, and edges."""
+
+
+def figure1(table: pd.DataFrame, device: str) -> Figure:
+    """Fig. 1: quality against time, the area of a disc is the size of the weights; as printed, and as measured here.
+
+    Args:
+        table: Table 2, with the columns `*_printed` and `*_measured`; rows without a measurement are only printed. Rows
+            of another budget do not belong here.
+        device: where `runtime_ms_measured` was measured, and at which size.
+    """
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(9.5, 3.6), constrained_layout=True)
+    titles = {"printed": "printed: GTX 1080 Ti, 720p", "measured": f"measured here: {device}"}
+    for axis, (kind, title) in zip(axes, titles.items()):
+        names = [f"{column}_{kind}" for column in ("runtime_ms", "psnr_db", "size_mb")]
+        rows = table.reindex(columns=["method", *names]).set_index("method").astype(float).dropna()
+        for method, (time, psnr, size) in rows.iterrows():
+            colour = "tab:red" if method == "Ours" else "tab:blue"
+            axis.scatter(time, psnr, 12 * size, color=colour, alpha=0.6, lw=0)
+            text = f"{method}\n{size:.1f} MB"
+            axis.annotate(text, (time, psnr), (0, 12), textcoords="offset points", ha="center", fontsize=7, color=INK)
+        axis.margins(0.2, 0.3)
+        axis.set(xlabel="ms an image", ylabel="PSNR in dB")
+        axis.set_title(title, fontsize=9)
+    return figure
+
+
+def figure2(network: Graph) -> Figure:
+    """Fig. 2: the network, as traced."""
+    return diagram(*network, "SimpleNet: levels of RB, PVB (and DR), LGCR at the encoder's end", columns=8)
+
+
+RESIDUAL = frozenset({6})
+"""What a residual block of three 3x3 convolutions adds to a receptive field, in px."""
+
+PVB = {"branches only": frozenset({2, 4, 6}), "with fusion and identity": frozenset({0, 4, 6, 8})}
+"""What a PVB adds: its dilations 1, 2, 3 alone (as Fig. 5 labels them), or all ways through it; deformable taps are
+counted as if they stayed at their places."""
+
+
+def spectrum(layers: Iterable[tuple[Iterable[int], int]]) -> list[int]:
+    """All receptive fields, in px, of the ways through a chain of layers.
+
+    Args:
+        layers: (what the layer adds at its own resolution, one number a way through it; its stride).
+    """
+    reached, jump = {0}, 1
+    for increments, stride in layers:
+        reached = {sofar + jump * more for sofar in reached for more in increments}
+        jump *= stride
+    return sorted(1 + size for size in reached)
+
+
+def encoder(second: Iterable[int], first: Iterable[int] = RESIDUAL) -> list[tuple[Iterable[int], int]]:
+    """The layers of SimpleNet's encoder for `spectrum`: a head, and three levels of two blocks with halvings between.
+
+    Args:
+        first, second: what the blocks of a level add: RB, then PVB or what stands in its place.
+    """
+    convolution = frozenset({2})
+    level, down = [(first, 1), (second, 1)], [(convolution, 2)]
+    return [(convolution, 1), *level, *down, *level, *down, *level]
+
+
+def figure3(most: int = 6) -> Figure:
+    """Fig. 3: receptive fields of 1 to `most` piled blocks; one size each for residual blocks, a spectrum for PVBs."""
+    from matplotlib import pyplot
+
+    kinds = {"vanilla residual block": RESIDUAL, **{f"PVB, {name}": added for name, added in PVB.items()}}
+    figure, axes = pyplot.subplots(1, 3, figsize=(11, 2.9), sharex=True, sharey=True, constrained_layout=True)
+    for axis, (title, added) in zip(axes, kinds.items()):
+        for count in range(1, most + 1):
+            sizes = spectrum([(added, 1)] * count)
+            axis.plot(sizes, [count] * len(sizes), "o", ms=4, color="tab:blue")
+            axis.annotate(f"{len(sizes)}", (sizes[-1], count), (6, -3), textcoords="offset points", fontsize=7)
+        axis.set(xlabel="receptive field in px", ylim=(most + 0.5, 0.5))
+        axis.set_title(f"{title} {{{', '.join(map(str, spectrum([(added, 1)])))}}}", fontsize=9)
+    axes[0].set_ylabel("blocks piled")
+    return figure
+
+
+def figure3_influence(maps: Mapping[str, np.ndarray]) -> Figure:
+    """Supplement to Fig. 3: how far the centre of the result depends on the input, logarithmic, one map a network.
+
+    Args:
+        maps: title -> |d restored(centre) / d blurred| (H,W), as `probes.influence` gives it.
+    """
+    shown = {title: np.log10(values / values.max() + 1e-6) for title, values in maps.items()}
+    return panels([[heat(values) for values in shown.values()]], list(shown), width=3.4)
+
+
+def figure4(lgcr: Graph, tt: Graph) -> Sequence[Figure]:
+    """Fig. 4: LGCR, and its rival T+T, as traced."""
+    return (
+        diagram(*lgcr, "LGCR: a weight for every value, softmax over all, scales a 3-D convolved residual", columns=8),
+        diagram(*tt, "T+T: a weight in (0,1) multiplies the input; no residual", columns=8),
+    )
+
+
+def figure5(pvb: Graph) -> Figure:
+    """Fig. 5: a PVB as traced, its branches labelled with the receptive field that they bring (Info RF)."""
+    nodes, edges = pvb
+    sizes = spectrum([(PVB["branches only"], 1)])
+    notes = {f"dilated_{index}": f"RF:{size}" for index, size in enumerate(sizes)} | {"deformable": "RF:adaptive"}
+    nodes = {name: f"{label}\n{notes[name]}" if name in notes else label for name, label in nodes.items()}
+    return diagram(nodes, edges, "Perceptual variousness block (PVB)", columns=6)
+
+
+def figure6(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 6: three images of GoPro, two of RealBlur-J and two really blurred ones, all methods there are."""
+    return comparison(cases, psnr_db)
+
+
+def amplitude(offsets: np.ndarray) -> np.ndarray:
+    """Mean length in px of a deformable convolution's offsets: (2 taps, h, w), (dy, dx) a tap, -> (h,w) (Fig. 7)."""
+    dy, dx = offsets[0::2], offsets[1::2]
+    return np.hypot(dy, dx).mean(0)
+
+
+def two_channels(weights: np.ndarray) -> tuple[int, int]:
+    """Which channels of a GCRW (C,h,w) to show: the one that varies most, and that of the livelier half which is least
+    correlated with it (the paper does not say how its two were picked)."""
+    flat = weights.reshape(len(weights), -1)
+    order = np.argsort(-flat.std(1), kind="stable")
+    lively = order[1 : max(len(order) // 2, 2)]
+    with np.errstate(invalid="ignore"):  # constant channels correlate with nothing and come last
+        correlations = [abs(np.corrcoef(flat[order[0]], flat[channel])[0, 1]) for channel in lively]
+    return int(order[0]), int(lively[np.nan_to_num(correlations, nan=1.0).argmin()])
+
+
+def clipped(values: np.ndarray) -> np.ndarray:
+    """A map without its most extreme hundredths, so that single values do not take the whole scale."""
+    return np.clip(values, *np.percentile(values, (1, 99)))
+
+
+def figure7(
+    images: Sequence[np.ndarray],
+    ways: Sequence[np.ndarray | None],
+    amplitudes: Sequence[np.ndarray],
+    weights: Sequence[np.ndarray],
+) -> Figure:
+    """Fig. 7: inputs, true ways where known, offset amplitudes (h,w) of a DR, and two channels of the GCRW (C,h,w)."""
+    titles = ["blurred", "way (red: long)", "offset amplitude", "GCRW, one channel", "GCRW, another"]
+    rows = []
+    for image, way, offset, weight in zip(images, ways, amplitudes, weights):
+        size = image.shape[:2]
+        chosen = [heat(weight[channel], size) for channel in two_channels(weight)]
+        rows.append([image, None if way is None else heat(way), heat(clipped(offset), size), *chosen])
+    return panels(rows, titles)
+
+
+def offset_statistics(offset: np.ndarray, way: np.ndarray | None) -> dict[str, float]:
+    """An offset amplitude (h,w) in numbers: mean and 99th percentile in px, and its correlation with the true way.
+
+    `r_way` is Pearson's over the image's pixels, NaN where the way is unknown or one of the two is constant.
+    """
+    row = {"offset_mean_px": float(offset.mean()), "offset_p99_px": float(np.percentile(offset, 99))}
+    if way is None:
+        return row | {"r_way": float("nan")}
+    full = cv2.resize(offset.astype(np.float64), way.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    if np.ptp(full) < 1e-12 or np.ptp(way) < 1e-12:
+        return row | {"r_way": float("nan")}
+    return row | {"r_way": float(np.corrcoef(full.ravel(), way.ravel())[0, 1])}
+
+
+def figure8(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+    """Fig. 8: what the ablated networks restore."""
+    return comparison(cases, psnr_db)

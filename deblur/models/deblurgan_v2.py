@@ -1,0 +1,119 @@
+"""DeblurGAN-v2's generator with MobileNetV2 (Kupyn, Martyniuk, Wu, Wang; ICCV 2019).
+
+The idea in five lines. A feature pyramid network (FPN), known from object detection, on top of a backbone trained for
+classification: features at sizes 1/2 to 1/32 are mixed from coarse to fine, brought to 1/4, joined, and decoded to a
+correction of the blurred image. The backbone sets the cost; with MobileNetV2 the network is one of the fastest there
+are. The paper trains against a relativistic discriminator of patch and whole image; here only the generator is built,
+its backbone starts untrained, and it is trained with a plain pixel loss (see `deblur.recipes`).
+
+Stages and shapes at 256x256 (e: backbone, m: pyramid):
+
+    e0 to e4   MobileNetV2 up to its 15th block     (16, 128, 128) (24, 64, 64) (32, 32, 32) (64, 16, 16) (160, 8, 8)
+    m4         1x1 of e4                            (128, 8, 8)
+    m3 to m1   3x3, norm, ReLU of 1x1 of e + twice the coarser m    (128, 16, 16) (128, 32, 32) (128, 64, 64)
+    heads      two 3x3 with ReLU each, to size 1/4, joined          (256, 64, 64)
+    smooth     3x3, norm, ReLU; twice; + 1x1 of e0  (64, 128, 128)
+    smooth2    3x3, norm, ReLU; twice               (32, 256, 256)
+    tail       3x3, tanh                            (3, 256, 256)   then + blurred
+
+Size: 2,106,147 parameters = 8.42 MB. Published weights hold 3,312,707 (13.25 MB): in addition the last blocks of
+MobileNetV2 (1,206,080), which no output depends on, and 480 biases that normalisations cancel; both are left out.
+SimpleNet, Table 2, prints 15.0 MB.
+
+Readings (stated: in the paper or in the authors' published code)
+    FPN of five levels, 128 channels, heads of 64, nearest upsampling, global skip, tanh        stated
+    Backbone cut after the 15th inverted residual block; e4 has 160 channels                    stated (code)
+    Instance normalisation without learned scale in the pyramid, batch normalisation below      stated (code)
+    Statistics of the image itself in the pyramid; running ones in the backbone after training  chosen (the authors
+        predict in training mode, so their backbone too takes the image's)
+    MobileNetV2 as torchvision builds it, untrained: there is nothing to download               chosen
+    Reflect padding of the image to a multiple of 32; no clamping                               chosen
+    The paper's best numbers are those of Inception-ResNet-v2 (60.9 M), which is not built      stated
+    The `identity` start (last convolution zero) is ours and belongs to the short recipes
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import MobileNetV2
+
+from deblur.models.layers import pad_to_multiple
+
+STAGES = ((0, 2), (2, 4), (4, 7), (7, 11), (11, 16))
+"""First and last-plus-one of MobileNetV2's layers at sizes 1/2, 1/4, 1/8, 1/16, 1/32."""
+
+
+@dataclass(frozen=True)
+class Config:
+    backbone: float = 1.0  # width of MobileNetV2, as a multiple of the standard's; channels are multiples of 8
+    pyramid: int = 128  # channels of the pyramid
+    heads: int = 64  # channels of its heads
+    init: str = "pytorch"  # or "identity"
+
+
+def twice(x: Tensor, factor: int = 2) -> Tensor:
+    """Nearest upsampling."""
+    return F.interpolate(x, scale_factor=factor, mode="nearest")
+
+
+def normed(in_channels: int, channels: int) -> nn.Sequential:
+    """3x3 convolution, instance normalisation, ReLU."""
+    layer = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+    return nn.Sequential(layer, nn.InstanceNorm2d(channels), nn.ReLU())
+
+
+class DeblurGANv2(nn.Module):
+    """The network: (N,3,H,W) in [0,1], any H and W -> the restoration."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        if config.init not in ("pytorch", "identity"):
+            raise ValueError(f"unknown init {config.init!r}; choose pytorch or identity")
+        p, h = config.pyramid, config.heads
+        layers = MobileNetV2(width_mult=config.backbone).features
+        self.backbone = nn.ModuleList(layers[first:stop] for first, stop in STAGES)
+        channels = [stage[-1].out_channels for stage in self.backbone]
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(c, out, 1, bias=False) for c, out in zip(channels, (h, p, p, p, p), strict=True)
+        )
+        self.mix = nn.ModuleList(normed(p, p) for _ in range(3))
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(p, h, 3, padding=1, bias=False),
+                nn.ReLU(),
+                nn.Conv2d(h, h, 3, padding=1, bias=False),
+                nn.ReLU(),
+            )
+            for _ in range(4)
+        )
+        self.smooth = normed(4 * h, h)
+        self.smooth2 = normed(h, h // 2)
+        self.tail = nn.Conv2d(h // 2, 3, 3, padding=1)
+        if config.init == "identity":
+            nn.init.zeros_(self.tail.weight)
+            nn.init.zeros_(self.tail.bias)
+
+    def pyramid(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The feature pyramid: features at size 1/2, and those at 1/4, 1/8, 1/16, 1/32."""
+        laterals, x = [], image
+        for stage, lateral in zip(self.backbone, self.laterals, strict=True):
+            x = stage(x)
+            laterals.append(lateral(x))
+        maps = [laterals[4]]
+        for mix, lateral in zip(self.mix, reversed(laterals[1:4]), strict=True):
+            maps.insert(0, mix(lateral + twice(maps[0])))
+        return laterals[0], maps
+
+    def forward(self, blurred: Tensor) -> tuple[Tensor]:
+        height, width = blurred.shape[-2:]
+        half, maps = self.pyramid(2 * pad_to_multiple(blurred, 32) - 1)
+        joined = torch.cat([twice(head(m), 2**i) for i, (head, m) in enumerate(zip(self.heads, maps, strict=True))], 1)
+        decoded = self.smooth2(twice(self.smooth(joined)) + half)
+        residual = torch.tanh(self.tail(twice(decoded)))
+        return (blurred + residual[..., :height, :width] / 2,)
+
+
+VARIANTS = {"paper": {}}
+"""Variant -> its differences from `Config()`."""

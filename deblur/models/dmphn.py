@@ -1,0 +1,208 @@
+"""Deep multi-patch hierarchical network (DMPHN; Zhang, Dai, Li, Koniusz; CVPR 2019), model 1-2-4-8.
+
+The idea in five lines. The image is cut into 8, 4, 2 and 1 patches; each level has an encoder and a decoder of its own.
+From the finest cut on, a level encodes its patches, joins neighbours' features into the patches of the next level,
+adds the features that came before, and decodes what is to be added to the blurred image there. So small parts are
+restored first and the whole image last, all at full resolution: no image is ever resized. The last level predicts the
+image, and only it is supervised. `dmphn_stack4` puts four such hierarchies (1-2-4) one after another.
+
+Stages and shapes of one level, for a patch of 256x256:
+
+    encoder  conv 3x3, 3->32; 2 residual blocks             (32, 256, 256)
+             conv 3x3 stride 2, 32->64; 2 residual blocks   (64, 128, 128)
+             conv 3x3 stride 2, 64->128; 2 residual blocks  (128, 64, 64)
+    decoder  2 residual blocks; deconv 4x4, 128->64         (64, 128, 128)
+             2 residual blocks; deconv 4x4, 64->32          (32, 256, 256)
+             2 residual blocks; conv 3x3, 32->3             (3, 256, 256)
+
+Size: 7,232,524 parameters = 28.93 MB (four levels of 1,808,131); printed 29.0 MB (SimpleNet, Table 2).
+
+Readings (stated: in the paper or in the authors' published code)
+    Patches 1x1, 2x1, 2x2, 4x2 (rows x columns); encoders see one patch, decoders two joined         stated
+    15 convolutions in an encoder, 3x3, widths 32/64/128; a decoder mirrors it; no encoder skips      stated
+    ReLU inside residual blocks only; none after strided convolutions and deconvolutions              stated
+    Images shifted by -0.5; weights normal with deviation 0.5 sqrt(2 / (k^2 out)), biases 0           stated
+    Reflect padding to a multiple of 4 times the rows of the finest cut                               chosen
+    The `identity` start is ours and belongs to the short recipes: see `start_at_identity`
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deblur.models.layers import pad_to_multiple
+
+GRIDS = ((1, 1), (2, 1), (2, 2), (4, 2))
+"""Rows and columns of patches at levels 1 to 4."""
+
+
+@dataclass(frozen=True)
+class Config:
+    levels: int = 4  # 4 is the model 1-2-4-8
+    widths: tuple[int, int, int] = (32, 64, 128)  # channels at sizes 1, 1/2, 1/4
+    blocks: int = 2  # residual blocks at each size
+    init: str = "normal"  # or "identity"
+
+
+def split(image: Tensor, rows: int, columns: int) -> Tensor:
+    """Cut (N,C,H,W) into equal patches, stacked along the batch: (N*rows*columns, C, H/rows, W/columns)."""
+    n, c, h, w = image.shape
+    patches = image.reshape(n, c, rows, h // rows, columns, w // columns).permute(0, 2, 4, 1, 3, 5)
+    return patches.reshape(n * rows * columns, c, h // rows, w // columns)
+
+
+def join(patches: Tensor, rows: int, columns: int) -> Tensor:
+    """Put patches together again, the inverse of `split`."""
+    _, c, h, w = patches.shape
+    image = patches.reshape(-1, rows, columns, c, h, w).permute(0, 3, 1, 4, 2, 5)
+    return image.reshape(-1, c, rows * h, columns * w)
+
+
+class ResBlock(nn.Module):
+    """x + conv(ReLU(conv(x)))."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu(self.conv1(x)))
+
+
+class Level(nn.Module):
+    """Encoder (N,3,H,W) -> (N,C3,H/4,W/4) and decoder back, of one level; they run on different patches."""
+
+    def __init__(self, widths: tuple[int, int, int], blocks: int):
+        super().__init__()
+        c1, c2, c3 = widths
+
+        def body(channels: int) -> nn.Sequential:
+            return nn.Sequential(*(ResBlock(channels) for _ in range(blocks)))
+
+        self.encoder = nn.Sequential(
+            OrderedDict(
+                head=nn.Conv2d(3, c1, 3, padding=1),
+                body1=body(c1),
+                down1=nn.Conv2d(c1, c2, 3, 2, padding=1),
+                body2=body(c2),
+                down2=nn.Conv2d(c2, c3, 3, 2, padding=1),
+                body3=body(c3),
+            )
+        )
+        self.decoder = nn.Sequential(
+            OrderedDict(
+                body3=body(c3),
+                up2=nn.ConvTranspose2d(c3, c2, 4, 2, padding=1),
+                body2=body(c2),
+                up1=nn.ConvTranspose2d(c2, c1, 4, 2, padding=1),
+                body1=body(c1),
+                tail=nn.Conv2d(c1, 3, 3, padding=1),
+            )
+        )
+
+
+class MultiPatch(nn.Module):
+    """One hierarchy: image -> its restoration and each level's features, finest cut first."""
+
+    def __init__(self, levels: int, widths: tuple[int, int, int], blocks: int):
+        super().__init__()
+        self.levels = nn.ModuleList(Level(widths, blocks) for _ in range(levels))
+
+    def forward(
+        self, image: Tensor, earlier: list[Tensor] | None = None, first: Tensor | float = 0.0
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Restore `image` (N,3,H,W), shifted by -0.5.
+
+        Args:
+            earlier: in a stack, the features that the hierarchy before returned.
+            first: in a stack, the restoration of its first hierarchy; added to what level 2 decodes.
+        """
+        features, residual, found = 0.0, 0.0, []
+        for number in reversed(range(len(self.levels))):
+            level, grid, above = self.levels[number], GRIDS[number], GRIDS[max(number - 1, 0)]
+            features = features + join(level.encoder(split(image + residual, *grid)), *grid)
+            if earlier is not None:
+                features = features + earlier[len(found)]
+            residual = join(level.decoder(split(features, *above)), *above)
+            if number == 1:
+                residual = residual + first
+            found.append(features)
+        return residual, found
+
+
+class DMPHN(nn.Module):
+    """The network: (N,3,H,W) in [0,1], any H and W -> the restoration."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        self.hierarchy = MultiPatch(config.levels, config.widths, config.blocks)
+        start([self.hierarchy], config.init)
+
+    def forward(self, blurred: Tensor) -> tuple[Tensor]:
+        height, width = blurred.shape[-2:]
+        image = pad_to_multiple(blurred, 4 * GRIDS[self.config.levels - 1][0])
+        restored, _ = self.hierarchy(image - 0.5)
+        return (restored[..., :height, :width] + 0.5,)
+
+
+@torch.no_grad()
+def start(hierarchies: list[MultiPatch], init: str) -> None:
+    """Draw all weights, and set those of the identity if asked for.
+
+    Raises:
+        ValueError: for an unknown `init`.
+    """
+    if init not in ("normal", "identity"):
+        raise ValueError(f"unknown init {init!r}; choose normal or identity")
+    for layer in (layer for hierarchy in hierarchies for layer in hierarchy.modules()):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, std=0.5 * (2 / (layer.kernel_size[0] ** 2 * layer.out_channels)) ** 0.5)
+            nn.init.zeros_(layer.bias)
+    if init == "identity":
+        start_at_identity(hierarchies)
+
+
+@torch.no_grad()
+def start_at_identity(hierarchies: list[MultiPatch]) -> None:
+    """Set weights so that every hierarchy returns its image: ours, for recipes of minutes; the graph stays the same.
+
+    Where level 1 meets its image first, the strided convolutions sort the pixels of each 4x4 block into 48 channels and
+    the deconvolutions sort them back; all other encoders leave these channels alone. The second convolutions of
+    residual blocks are zero, and so is what the other levels add to the image. Widths of at least 3, 12, 48 are needed.
+    """
+    for i, hierarchy in enumerate(hierarchies):
+        for block in hierarchy.modules():
+            if isinstance(block, ResBlock):
+                block.conv2.weight.zero_()
+        for number, level in enumerate(hierarchy.levels):
+            encoder, decoder = level.encoder, level.decoder
+            encoder.down2.weight[:48] = 0
+            if number:
+                decoder.tail.weight.zero_()
+                continue
+            for up, channels in ((decoder.up1, 3), (decoder.up2, 12)):
+                up.weight[:, :channels] = 0
+                for phase, c, dy, dx in phases(channels):
+                    up.weight[phase, c, 1 + dy, 1 + dx] = 1
+            for down, channels in ((encoder.down1, 3), (encoder.down2, 12)) if i == 0 else ():
+                down.weight[: 4 * channels] = 0
+                for phase, c, dy, dx in phases(channels):
+                    down.weight[phase, c, 1 + dy, 1 + dx] = 1
+            for layer in (encoder.head, decoder.tail):
+                layer.weight[:3] = 0
+                layer.weight[range(3), range(3), 1, 1] = 1
+
+
+def phases(channels: int) -> list[tuple[int, int, int, int]]:
+    """The pixels of 2x2 blocks as channels: (new channel, channel, row, column in the block)."""
+    return [(4 * c + 2 * dy + dx, c, dy, dx) for c, dy, dx in product(range(channels), range(2), range(2))]
+
+
+VARIANTS = {"paper": {}}
+"""Variant -> its differences from `Config()`."""
