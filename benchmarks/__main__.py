@@ -6,7 +6,7 @@ import pandas as pd
 
 from deblur.complexity import device_name
 
-MODULES = ("metrics", "evaluation")
+MODULES = ("metrics", "evaluation", "deform", "attention")
 
 
 def main() -> None:

@@ -166,10 +166,11 @@ def mprnet(
     outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0, *, lambda_edge: float = 0.05
 ) -> dict[str, Tensor]:
     """Charbonnier error of images and of their edges, summed over stages (MPRNet, Eqs. 1 to 3)."""
+    errors, nought = [output - resize_like(sharp, output) for output in outputs], sharp.new_zeros(())
     return {
-        "charbonnier": sum(charbonnier(output, resize_like(sharp, output)) for output in outputs),
-        "edge": lambda_edge
-        * sum(charbonnier(laplacian(output), laplacian(resize_like(sharp, output))) for output in outputs),
+        "charbonnier": sum(charbonnier(error, nought) for error in errors),
+        # Edges are linear in the image.
+        "edge": lambda_edge * sum(charbonnier(laplacian(error), nought) for error in errors),
     }
 
 

@@ -156,7 +156,7 @@ RAIDNET = {
         clip_norm={"": 0.1},  # chosen: LRR is cubic in its features, and its first steps are wild
         loss="raidnet",
         loss_args={"switch": 31 / 127},  # a restart of the main run
-        config={"base_channels": 12, "kernel": 3, "blocks": 1, "init": "identity"},
+        config={"base_channels": 8, "kernel": 3, "blocks": 1, "init": "identity"},
         data="synthesis",
         edge=0.25,
         log_every=20,
@@ -216,10 +216,10 @@ def _baseline(paper: Recipe, mini: dict, smoke: dict, **mini_fields) -> dict[str
     """A baseline's recipes: the paper's, and the common ones of the smaller scales with the same loss.
 
     Args:
-        mini, smoke: differences from the network's Config; without an `init` among them it starts as the identity.
+        mini, smoke: differences from the network's Config, which start as the identity besides.
         mini_fields: what is not common in the recipe at mini.
     """
-    mini, smoke = {"init": "identity"} | mini, {"init": "identity"} | smoke
+    mini, smoke = mini | {"init": "identity"}, smoke | {"init": "identity"}
     common = {"loss": paper.loss, "loss_args": paper.loss_args}
     return {
         "paper": replace(paper, row_steps=paper.steps, workers=8, channels_last=True),
@@ -229,21 +229,37 @@ def _baseline(paper: Recipe, mini: dict, smoke: dict, **mini_fields) -> dict[str
 
 
 def _paper(steps: int, batch: int, lr: float, loss: str, **fields) -> Recipe:
+    """A baseline's recipe at paper size; all train on crops of 256 px."""
     return Recipe(steps=steps, row_steps=steps, batch=batch, crop=256, lr=lr, loss=loss, **fields)
 
 
-_BY_TENTHS = {"schedule": "staircase", "augment": ()}
+# 3000 epochs of 350 batches, a tenth of the rate each 1000 (batch and epochs stated).
+_DMPHN = _paper(
+    1_050_000,
+    6,
+    1e-4,
+    "mse",
+    schedule="staircase",
+    schedule_args={"every": 350_000, "factor": 0.1},
+    augment=(),
+)
+# 3000 epochs of 526 batches, half of the rate each 500 (stated).
+_MIMOUNET = _paper(
+    1_578_000,
+    4,
+    1e-4,
+    "mimounet",
+    schedule="staircase",
+    schedule_args={"every": 263_000, "factor": 0.5},
+    augment=("flip_lr",),
+)
 BASELINES = {
-    # 3000 epochs of 350 batches, a tenth of the rate each 1000 (batch and epochs stated).
-    "dmphn": _baseline(
-        _paper(1_050_000, 6, 1e-4, "mse", schedule_args={"every": 350_000, "factor": 0.1}, **_BY_TENTHS),
-        {"widths": (8, 16, 48), "blocks": 1},
-        {"widths": (4, 4, 4), "blocks": 1, "init": "normal"},  # the identity needs widths of 3, 12, 48
-    ),
+    "dmphn": _baseline(_DMPHN, {"widths": (8, 16, 48), "blocks": 1}, {"widths": (3, 12, 48), "blocks": 1}, lr=5e-4),
     "dmphn_stack4": _baseline(
-        _paper(1_050_000, 6, 1e-4, "mse", schedule_args={"every": 350_000, "factor": 0.1}, **_BY_TENTHS),
+        _DMPHN,
         {"stack": 2, "widths": (6, 12, 48), "blocks": 1},
-        {"stack": 2, "widths": (4, 4, 4), "blocks": 1, "init": "normal"},
+        {"stack": 2, "widths": (3, 12, 48), "blocks": 1},
+        lr=5e-4,
     ),
     # 9e5 steps, a tenth of the rate after each 3e5 (stated); without the critic.
     "mscnn": _baseline(
@@ -276,6 +292,7 @@ BASELINES = {
         _paper(630_900, 1, 1e-4, "mse", schedule_args={"power": 1.0}),
         {"backbone": 0.35, "pyramid": 32, "heads": 16},
         {"backbone": 0.1, "pyramid": 8, "heads": 4},
+        lr=3e-3,
     ),
     # Steps and schedule chosen, as the paper's are those of a GAN.
     "dbgan": _baseline(
@@ -289,33 +306,8 @@ BASELINES = {
         {"width": 8, "widen": 4, "widen_last": 4, "cabs": 1, "orb_cabs": 1},
         {"width": 4, "widen": 2, "widen_last": 2, "cabs": 1, "orb_cabs": 1},
     ),
-    # 3000 epochs of 526 batches, half of the rate each 500 (stated).
-    "mimounet": _baseline(
-        _paper(
-            1_578_000,
-            4,
-            1e-4,
-            "mimounet",
-            schedule="staircase",
-            schedule_args={"every": 263_000, "factor": 0.5},
-            augment=("flip_lr",),
-        ),
-        {"width": 12, "blocks": 1},
-        {"width": 4, "blocks": 1},
-    ),
-    "mimounet_plus": _baseline(
-        _paper(
-            1_578_000,
-            4,
-            1e-4,
-            "mimounet",
-            schedule="staircase",
-            schedule_args={"every": 263_000, "factor": 0.5},
-            augment=("flip_lr",),
-        ),
-        {"width": 12, "blocks": 3},
-        {"width": 4, "blocks": 2},
-    ),
+    "mimounet": _baseline(_MIMOUNET, {"width": 12, "blocks": 1}, {"width": 4, "blocks": 1}, lr=2e-3),
+    "mimounet_plus": _baseline(_MIMOUNET, {"width": 12, "blocks": 3}, {"width": 4, "blocks": 2}, lr=2e-3),
     # Chosen: the paper trains iteration by iteration on targets that pairs do not have.
     "mtrnn": _baseline(
         _paper(524_000, 16, 1e-4, "l1"),
@@ -336,6 +328,7 @@ BASELINES = {
         ),
         {"width": 16, "encoder": (1, 1, 1, 2)},
         {"width": 4, "encoder": (1, 1, 1, 1)},
+        lr=2e-3,
     ),
 }
 
@@ -352,23 +345,27 @@ RADN = {
         augment=("flip_ud", "flip_lr", "rot90"),
         workers=8,
     ),
+    # The last convolution starts at zero and sees hundreds of values: a twentieth of the rate keeps Adam's first steps
+    # from making more noise than there is blur. Much of its width is spent at fine scales, where short blur is.
     "mini": Recipe(
-        steps=1000,
+        steps=1100,
         row_steps=130,
         batch=8,
         crop=64,
         lr=2e-3,
+        schedule="cosine",
+        lr_factors={"recon": 0.05},
         loss="radn",
         augment=("flip_ud", "flip_lr", "rot90"),
         config={
-            "stem": 32,
+            "stem": 64,
             "blocks": (2, 3, 4),
             "growth": 16,
             "units": 3,
             "unit_growth": 16,
-            "widths": (96, 64, 48),
-            "bottlenecks": (48, 32, 16),
-            "last": 24,
+            "widths": (64, 64, 128),
+            "bottlenecks": (48, 32, 32),
+            "last": 64,
             "residual_widths": (16, 32, 64),
             "residual_blocks": 1,
         },
@@ -420,7 +417,7 @@ SIMPLENET = {
     ),
     # A staircase of 630/2200 of the steps would not leave its first rate within the rows' budget: polynomial instead.
     "mini": Recipe(
-        steps=450,
+        steps=600,
         row_steps=130,
         batch=8,
         crop=64,

@@ -19,6 +19,8 @@ NETWORK_OF = {
     "SRN": "srn",
     "SRNet": "srn",
     "Tao et al. (SRN)": "srn",
+    "SRN + LGCR": "srn_lgcr",
+    "SRN + PVB": "srn_pvb",
     # Nah et al. 2017
     "Nah et al.": "mscnn",
     "MSCNN": "mscnn",
@@ -166,7 +168,7 @@ COST = (
 )
 """The two halves of a comparison table that is too wide for a page."""
 
-DIGITS = {"ssim": 4, "_db": 2, "delta": 2, "size_m": 2, "gmacs": 1, "_ms": 0}
+DIGITS = {"ssim": 4, "_db": 2, "delta": 2, "size_m": 2, "gmacs": 1, "_ms": 0, "_mib": 1, "_pct": 1}
 
 
 def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None):

@@ -1,5 +1,7 @@
 """Figures of RAID-Net: what they compute is checked in numbers, what they draw by what stands on the axes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,7 +70,7 @@ def test_figure_1_shows_one_region_of_each_kind():
 
 def test_figure_2_splits_the_stages_at_the_coarse_image():
     names = ["blurred", "stages_0_enc1", "stages_0_dec1", "stages_1_enc1", "lrr", "add", "stages_1_dec1"]
-    edges = [*zip(names, names[1:]), ("stages_1_enc1", "add")]
+    edges = [*pairwise(names), ("stages_1_enc1", "add")]
     graph = ({name: f"{name}\n3x8x8" for name in names}, edges)
     coarse, refine, block = raidnet.figure2(graph, graph)
     texts = [[text.get_text().split("\n")[0] for text in figure.axes[0].texts] for figure in (coarse, refine, block)]
@@ -112,9 +114,19 @@ def test_gains_by_region_are_means_over_images_that_have_it():
     assert list(found["image"]) == ["coarse", "final"]
     final = found.iloc[1]
     assert final[["gain_db_all", "gain_db_global", "gain_db_local", "gain_db_sampling"]].tolist() == [1, 1, -1, 1]
+    added = raidnet.additions(found, {"stage 2": ("coarse", "final")}).iloc[0]
+    assert added.tolist() == ["stage 2", 0.5, 0.5, -0.5, 0.5, "global"]
     axis = raidnet.gains(found).axes[0]
     heights = [bar.get_height() for bar in axis.patches]
     assert heights == pytest.approx([0.5, 0.5, -0.5, 0.5, 1, 1, -1, 1])
+
+
+def test_gains_without_known_kinds():
+    plain = [scores(offset)[["name", "psnr_db"]] for offset in (0, 1)]
+    found = raidnet.gains_by_region(plain[0], {"final": plain[1], "coarse": plain[0]})
+    assert found.columns.tolist() == ["image", "gain_db_all"]
+    assert raidnet.additions(found, {"stage 2": ("coarse", "final")}).iloc[0].tolist() == ["stage 2", 1]
+    assert [bar.get_height() for bar in raidnet.gains(found).axes[0].patches] == [1, 0]
 
 
 def test_overlap_of_masks_with_regions():

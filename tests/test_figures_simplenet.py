@@ -119,7 +119,7 @@ def test_clipped_cuts_a_hundredth_at_each_end():
 def test_figure1_draws_printed_and_measured_points_apart():
     table = pd.DataFrame(
         {
-            "method": ["SRN", "Ours"],
+            "method": ["Tao et al. (SRN)", "Ours"],
             "runtime_ms_printed": ["358", "376"],
             "psnr_db_printed": ["30.26", "31.52"],
             "size_mb_printed": ["33.6", "25.1"],
@@ -148,11 +148,13 @@ def test_figure7_has_five_columns_and_leaves_unknown_ways_empty():
     assert figure.axes[1].get_title() == "way (red: long)"
 
 
-def test_influence_maps_are_drawn_on_a_logarithmic_scale():
-    values = np.full((8, 8), 1e-9)
-    values[4, 4], values[4, 5] = 1, 1e-3
-    (axis,) = draw.figure3_influence({"ours": values}).axes
+def test_influence_maps_are_drawn_on_a_logarithmic_scale_around_the_centre():
+    values = np.full((40, 60), 1e-9)
+    values[20, 30], values[20, 31] = 1, 1e-3
+    (axis,) = draw.figure3_influence({"ours": values}, reach=5).axes
     shown = np.asarray(axis.images[0].get_array())
-    np.testing.assert_allclose(
-        shown[4, 5], draw.heat(np.array([[-6.0, np.log10(1e-3 + 1e-6), np.log10(1 + 1e-6)]]))[0, 1], atol=0.02
-    )
+    assert shown.shape == (11, 11, 3)
+    scale = np.log10(np.array([[1e-9, 1e-3, 1.0]]) + 1e-6)
+    np.testing.assert_allclose(shown[5, [0, 6, 5]], draw.heat(scale)[0], atol=1e-6)
+    (axis,) = draw.figure3_influence({"ours": values}).axes
+    assert axis.images[0].get_array().shape == (40, 60, 3)

@@ -17,11 +17,11 @@ PRINTED = {
     "attentive/table5.csv": "afa102029102fdba",
     "attentive/table6.csv": "0ac5f75f2d281a12",
     "attentive/table7.csv": "a273969b569d69e0",
-    "simplenet/table1.csv": "5f4681f5767c129a",
-    "simplenet/table2.csv": "3e929cfd63ca6ba5",
+    "simplenet/table1.csv": "d0c8c2dc4bc458fc",
+    "simplenet/table2.csv": "63e5d6d0111dbe48",
     "simplenet/table3.csv": "e1b781fc30d12e5d",
     "simplenet/table4.csv": "ede094c3252906df",
-    "simplenet/table5.csv": "19ba3024fbfb720b",
+    "simplenet/table5.csv": "fbc9baac3c4b1ea6",
     "simplenet/table6.csv": "4d91b777cc4b1510",
     "raidnet/table1.csv": "a98582e8d3491a79",
     "raidnet/table2.csv": "be8a5818c4ea6cb6",
@@ -111,6 +111,19 @@ def test_a_stamp_that_varies_is_a_column_and_one_that_does_not_is_left_to_the_ca
     shown = tables.show(table, "").to_html()
     assert ">steps<" in shown
     assert ">seed<" not in shown
+
+
+def test_side_by_side_marks_every_kind_of_value():
+    """Memory, times, shares, and scores of several data sets: printed and measured stand in columns of their own."""
+    found = {"memory_mib": 32.5, "runtime_ms": 1.5, "runtime_size": "3x180x180"}
+    rows = tables.side_by_side("simplenet", 6, {"LGCR": found}).set_index("method")
+    names = ["memory_mib_printed", "memory_mib_measured", "runtime_ms_printed", "runtime_ms_measured", "runtime_size"]
+    assert rows.loc["LGCR", names].tolist() == ["34", 32.5, "0.466", 1.5, "3x180x180"]
+    rows = tables.side_by_side("simplenet", 4, {"DRs": {"proportion_pct": 30.0}}).set_index("method")
+    assert rows.loc["DRs", ["proportion_pct_printed", "proportion_pct_measured"]].tolist() == ["26.09", 30.0]
+    table = tables.side_by_side("simplenet", 2, {"Ours": {"realblur_j_psnr_db": 27.0, "psnr_db": 28.0}})
+    unmarked = [name for name in table if not name.endswith(("_printed", "_measured"))]
+    assert unmarked == ["method", "citation", "note"]
 
 
 def test_caption_says_where_numbers_come_from():

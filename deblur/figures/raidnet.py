@@ -87,13 +87,19 @@ def figure2(network: Graph, block: Graph) -> Sequence[Figure]:
     """Fig. 2: the coarse and the refine deblurring network, and their three-branch block, as traced."""
     names = list(network[0])
     image = max(i for i, name in enumerate(names) if name.startswith("stages_0"))  # the coarse image
+    coarse, refine = _part(network, names[: image + 1]), _part(network, names[image:])
     return (
-        diagram(*_part(network, names[: image + 1]), "Coarse deblurring network: a U-net", columns=11),
-        diagram(
-            *_part(network, names[image:]), "Refine deblurring network: the same with LRR, from the coarse image", 11
-        ),
-        diagram(*block, "ResBlock: a dense branch, a sparse (dilated) branch and the input, summed"),
+        _in_a_row(coarse, "Coarse deblurring network: a U-net"),
+        _in_a_row(refine, "Refine deblurring network: the same with LRR, from the coarse image"),
+        _in_a_row(block, "ResBlock: a dense branch, a sparse (dilated) branch and the input, summed"),
     )
+
+
+def _in_a_row(graph: Graph, title: str) -> Figure:
+    """A diagram in one row, its title above the longest arc."""
+    figure = diagram(*graph, "", columns=len(graph[0]))
+    figure.axes[0].set_title(title, fontsize=9, color=INK, pad=18)
+    return figure
 
 
 def _part(graph: Graph, names: Sequence[str]) -> Graph:
@@ -181,6 +187,20 @@ def gains_by_region(blurred: pd.DataFrame, restored: Mapping[str, pd.DataFrame])
             row[f"gain_db_{kind}"] = (after[f"psnr_db_{kind}"] - before[f"psnr_db_{kind}"]).mean()
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def additions(table: pd.DataFrame, steps: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """Differences between rows of `gains_by_region`: what each step adds, and in which kind of blur it adds most.
+
+    Args:
+        steps: name -> rows without and with it.
+    """
+    rows = table.set_index("image")
+    found = pd.DataFrame({name: rows.loc[after] - rows.loc[before] for name, (before, after) in steps.items()}).T
+    kinds = [name for name in found if name != "gain_db_all"]
+    if kinds:
+        found["most_in"] = found[kinds].idxmax(axis=1).str.removeprefix("gain_db_")
+    return found.reset_index(names="step")
 
 
 def gains(table: pd.DataFrame) -> Figure:

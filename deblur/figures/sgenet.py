@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur.figures import BOX, INK, comparison, diagram, heat, panels, sharpest_difference
+from deblur.figures import BOX, INK, diagram, heat, panels, sharpest_difference
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """What `probes.graph` gives: name -> label, and edges."""
@@ -138,7 +138,7 @@ def figure3_weights(weights: Mapping[str, np.ndarray]) -> Figure:
         axis.bar(np.arange(len(values)) + 0.27 * (i - 1), means, 0.25, yerr=spread, capsize=2, label=branch)
     axis.axhline(1 / 3, color=INK, lw=0.8, ls=":")
     axis.set(xticks=range(len(weights)), xticklabels=list(weights), ylabel="weight", ylim=(0, None))
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     return figure
 
 
@@ -158,7 +158,7 @@ def zooms(
     h, w = height // 3, width // 3
     y, x = sharpest_difference(case["blurred"], case["sharp"])
     y, x = int(np.clip(y - h // 2, 0, height - h)), int(np.clip(x - w // 2, 0, width - w))
-    whole = cv2.rectangle(case["blurred"].copy(), (x, y), (x + w - 1, y + h - 1), (255, 0, 0), 1)
+    whole = cv2.rectangle(case["blurred"].copy(), (x, y), (x + w - 1, y + h - 1), (255, 0, 0), 2)
     cells, labels = [whole], ["blurred, whole"]
     for name in ("sharp", *(name for name in case if name != "sharp")):
         crop = case[name][y : y + h, x : x + w]
@@ -169,15 +169,17 @@ def zooms(
     return [[values[i : i + columns] for i in range(0, len(cells), columns)] for values in (cells, labels)]
 
 
-def figure4(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
+def figure4(
+    cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]], columns: int = 5
+) -> Figure:
     """Fig. 4: crops of GoPro's test images where blur does most harm, with the PSNR of the whole image."""
-    rows = [zooms(case, scores) for case, scores in zip(cases, psnr_db)]
+    rows = [zooms(case, scores, columns) for case, scores in zip(cases, psnr_db)]
     return panels([row for cells, _ in rows for row in cells], labels=[row for _, names in rows for row in names])
 
 
 def figure5(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
-    """Fig. 5: test images of HIDE, whole and enlarged, with the PSNR of the whole image."""
-    return comparison(cases, psnr_db)
+    """Fig. 5: the same for HIDE's test images, with fewer methods."""
+    return figure4(cases, psnr_db, columns=4)
 
 
 def unit_range(values: np.ndarray) -> np.ndarray:

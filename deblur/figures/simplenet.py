@@ -31,7 +31,8 @@ def figure1(table: pd.DataFrame, device: str) -> Figure:
         for method, (time, psnr, size) in rows.iterrows():
             colour = "tab:red" if method == "Ours" else "tab:blue"
             axis.scatter(time, psnr, 12 * size, color=colour, alpha=0.6, lw=0)
-            text = f"{method}\n{size:.1f} MB"
+            name = method.partition("(")[2].rstrip(")") or method  # "Tao et al. (SRN)" is SRN
+            text = f"{name}\n{size:.1f} MB"
             axis.annotate(text, (time, psnr), (0, 12), textcoords="offset points", ha="center", fontsize=7, color=INK)
         axis.margins(0.2, 0.3)
         axis.set(xlabel="ms an image", ylabel="PSNR in dB")
@@ -93,14 +94,19 @@ def figure3(most: int = 6) -> Figure:
     return figure
 
 
-def figure3_influence(maps: Mapping[str, np.ndarray]) -> Figure:
+def figure3_influence(maps: Mapping[str, np.ndarray], reach: int = 48) -> Figure:
     """Supplement to Fig. 3: how far the centre of the result depends on the input, logarithmic, one map a network.
 
     Args:
         maps: title -> |d restored(centre) / d blurred| (H,W), as `probes.influence` gives it.
+        reach: how far around the centre is shown, in px.
     """
-    shown = {title: np.log10(values / values.max() + 1e-6) for title, values in maps.items()}
-    return panels([[heat(values) for values in shown.values()]], list(shown), width=3.4)
+    shown = []
+    for values in maps.values():
+        y, x = (side // 2 for side in values.shape)
+        values = values[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
+        shown.append(heat(np.log10(values / values.max() + 1e-6)))
+    return panels([shown], list(maps), width=3.0)
 
 
 def figure4(lgcr: Graph, tt: Graph) -> Sequence[Figure]:
@@ -158,7 +164,7 @@ def figure7(
     rows = []
     for image, way, offset, weight in zip(images, ways, amplitudes, weights):
         size = image.shape[:2]
-        chosen = [heat(weight[channel], size) for channel in two_channels(weight)]
+        chosen = [heat(clipped(weight[channel]), size) for channel in two_channels(weight)]
         rows.append([image, None if way is None else heat(way), heat(clipped(offset), size), *chosen])
     return panels(rows, titles)
 

@@ -59,6 +59,7 @@ Readings
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -233,13 +234,11 @@ class TT(nn.Module):
 class Level(nn.Sequential):
     """The blocks of one scale: RB, PVB and, in the decoder, DR (Fig. 2)."""
 
-    def __init__(self, channels: int, config: Config, *, decoder: bool):
+    def __init__(self, rb: nn.Module, pvb: nn.Module, dr: nn.Module | None = None):
         super().__init__()
-        deform = {"modulated": config.modulated, "offset_groups": config.offset_groups}
-        self.rb = RB(channels, kind=config.rb_kind)
-        self.pvb = PVB(channels, branch=config.branch, **deform) if config.pvb else RB(channels, kind=config.rb_kind)
-        if decoder:
-            self.dr = DR(channels, **deform) if config.dr else RB(channels, kind=config.rb_kind)
+        self.rb, self.pvb = rb, pvb
+        if dr is not None:
+            self.dr = dr
 
 
 class SimpleNet(nn.Module):
@@ -253,22 +252,45 @@ class SimpleNet(nn.Module):
         k = config.kernel
         d2, d1 = (2 * c2, 2 * c1) if config.skip == "concat" else (c2, c1)  # widths of the decoder
         self.head = nn.Conv2d(3, c1, k, padding=k // 2)
-        self.enc1 = Level(c1, config, decoder=False)
+        self.enc1 = self.level(c1)
         self.down1 = nn.Conv2d(c1, c2, k, stride=2, padding=k // 2)
-        self.enc2 = Level(c2, config, decoder=False)
+        self.enc2 = self.level(c2)
         self.down2 = nn.Conv2d(c2, c3, k, stride=2, padding=k // 2)
-        self.enc3 = Level(c3, config, decoder=False)
-        self.context = context(c3, config)
-        self.dec3 = Level(c3, config, decoder=True)
+        self.enc3 = self.level(c3)
+        self.context = self.global_module(c3)
+        self.dec3 = self.level(c3, decoder=True)
         self.up2 = deconvolution(c3, c2, config.up_kernel)
         self.fuse2 = nn.Conv2d(2 * c2, c2, 3, padding=1) if config.skip == "fuse" else None
-        self.dec2 = Level(d2, config, decoder=True)
+        self.dec2 = self.level(d2, decoder=True)
         self.up1 = deconvolution(d2, c1, config.up_kernel)
         self.fuse1 = nn.Conv2d(2 * c1, c1, 3, padding=1) if config.skip == "fuse" else None
-        self.dec1 = Level(d1, config, decoder=True)
+        self.dec1 = self.level(d1, decoder=True)
         self.tail = nn.Conv2d(d1, 3, k, padding=k // 2)
         if config.init == "identity":
             start_at_identity(self)
+
+    def level(self, channels: int, decoder: bool = False) -> Level:
+        """The blocks of one scale, or what an ablation has in their places."""
+        config = self.config
+        residual = partial(RB, channels, kind=config.rb_kind)
+        deform = {"modulated": config.modulated, "offset_groups": config.offset_groups}
+        pvb = PVB(channels, branch=config.branch, **deform) if config.pvb else residual()
+        if not decoder:
+            return Level(residual(), pvb)
+        return Level(residual(), pvb, DR(channels, **deform) if config.dr else residual())
+
+    def global_module(self, channels: int) -> nn.Module:
+        """What stands at the encoder's end."""
+        match self.config.context:
+            case "lgcr":
+                return LGCR(self.config.rank, norm=self.config.gcrw_norm)
+            case "rb":
+                return RB(channels, kind=self.config.rb_kind)
+            case "nonlocal":
+                return NonLocal(channels)
+            case "tt":
+                return TT(self.config.rank)
+        return nn.Identity()
 
     def forward(self, blurred: Tensor) -> tuple[Tensor]:
         height, width = blurred.shape[-2:]
@@ -295,20 +317,6 @@ class SimpleNet(nn.Module):
 def deconvolution(in_channels: int, channels: int, kernel: int) -> nn.ConvTranspose2d:
     """A transposed convolution that doubles the size."""
     return nn.ConvTranspose2d(in_channels, channels, kernel, stride=2, padding=1, output_padding=4 - kernel)
-
-
-def context(channels: int, config: Config) -> nn.Module:
-    """The global module of a config."""
-    match config.context:
-        case "lgcr":
-            return LGCR(config.rank, norm=config.gcrw_norm)
-        case "rb":
-            return RB(channels, kind=config.rb_kind)
-        case "nonlocal":
-            return NonLocal(channels)
-        case "tt":
-            return TT(config.rank)
-    return nn.Identity()
 
 
 def _check(config: Config) -> None:
