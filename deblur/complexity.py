@@ -40,10 +40,21 @@ def macs(network: nn.Module, height: int, width: int) -> int:
     Counts convolutions and matrix products, in all scales and stages; elementwise work is not counted.
     """
     device = next(network.parameters()).device
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
+    with _flop_counter() as counter, torch.no_grad():
         network.eval()(torch.empty(1, 3, height, width, device=device))
     return counter.get_total_flops() // 2
+
+
+def _flop_counter() -> FlopCounterMode:
+    """PyTorch's counter, which takes torchvision's deformable convolution (used on CUDA) for nothing."""
+    import torchvision.ops  # noqa: F401  (registers the operator)
+
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.torchvision.deform_conv2d: _deform_conv2d_flops})
+
+
+def _deform_conv2d_flops(x: torch.Size, weight: torch.Size, *_, out_shape: torch.Size, **__) -> int:
+    """As an ordinary convolution; like all elementwise work, interpolation is not counted."""
+    return 2 * out_shape.numel() * weight[1:].numel()
 
 
 def layer_table(

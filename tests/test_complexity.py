@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from deblur import complexity, models
-from deblur.models import attentive
+from deblur.models import attentive, deform
 
 
 class Small(nn.Module):
@@ -92,6 +92,14 @@ def test_cost_of_the_paper_size_graph():
     assert found["gmacs_720p"] == pytest.approx(found["gmacs_256"] * 720 * 1280 / 256**2, rel=1e-6)
     assert complexity.cost("attentive", "table4_no_sharing")["gmacs_256"] == found["gmacs_256"]
     assert complexity.cost("attentive", "table5_without_all")["gmacs_256"] < found["gmacs_256"]
+
+
+def test_a_deformable_convolution_counts_as_much_by_torchvisions_operator(monkeypatch):
+    module = nn.Sequential(deform.DeformConv2d(3, 4), deform.DeformConv2d(4, 3, modulated=True))
+    expected = 5 * 7 * 9 * (3 * (18 + 4) + 4 * (27 + 3))
+    assert complexity.macs(module, 5, 7) == expected
+    monkeypatch.setattr(deform, "_elsewhere", deform._on_cuda)  # the operator itself computes anywhere
+    assert complexity.macs(module, 5, 7) == expected
 
 
 def test_padding_is_counted_as_computed():

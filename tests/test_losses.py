@@ -149,6 +149,17 @@ def test_srn_and_simplenet_losses_equal_scalar_loops(height, width):
             assert float(terms["l1"]) == pytest.approx(float(np.abs(errors[0]).mean()), **EXACT)
 
 
+@pytest.mark.parametrize(("kind", "power"), [("mse", 2), ("l1", 1)])
+def test_radn_loss_equals_a_scalar_loop(kind, power):
+    sharp, restored = random_images(0, 2, 3, 5, 7), random_images(1, 2, 3, 5, 7)
+    errors = [abs(float(a) - float(b)) ** power for a, b in zip(restored.flatten(), sharp.flatten(), strict=True)]
+    found = losses.radn((restored,), sharp, 0.5, kind=kind)
+    assert set(found) == {kind}
+    assert float(found[kind]) == pytest.approx(sum(errors) / len(errors), **EXACT)
+    with pytest.raises(ValueError, match=r"unknown kind 'l2'.*mse, l1"):
+        losses.radn((restored,), sharp, kind="l2")
+
+
 class Shifted(nn.Module):
     """Restores with a known error: a constant at the coarse scale, a ramp at the fine one."""
 
