@@ -171,6 +171,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, uninterrupted):
 # ---------------------------------------------------------------------------------------- several processes
 
 TWO_PROCESSES = """
+import os
 import sys
 from pathlib import Path
 
@@ -189,7 +190,7 @@ if __name__ == "__main__":
     def stop():
         steps.append(1)
         if len(steps) == int(sys.argv[3]):
-            sys.exit(3)
+            os._exit(3)  # as abruptly as a kill
 
     test_training.run(Path(sys.argv[2]), fabric=fabric, on_step=stop)
 """
