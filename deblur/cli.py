@@ -98,7 +98,7 @@ def _data_synthesize(options) -> None:
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", default="paper", help="paper, table5_only_ca, ... (default: paper)")
     parser.add_argument("--scale", default="mini", help="smoke, mini or paper (default: mini)")
-    parser.add_argument("--budget", default="main", choices=("main", "row"), help="steps: long run or ablation row")
+    parser.add_argument("--budget", default="main", help="steps: main, row or time, see recipes (default: main)")
     parser.add_argument("--data", default="", help="root of GOPRO_Large (default: the bundled benchmark)")
     parser.add_argument("--data-variant", choices=("blur", "blur_gamma"), help="of GoPro (default: blur)")
     parser.add_argument("--seed", type=int, default=0)

@@ -17,6 +17,7 @@ from deblur.evaluation import summarise_protocol
 from deblur.runs import Data, Run, protocol_scores, provenance
 
 PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
+NOTEBOOKS = (*PAPERS, "comparison")
 PARAMETERS = {"scale": str, "data_root": str, "seed": int}
 """The parameters of every paper's notebook and their types."""
 
@@ -180,8 +181,8 @@ def _assert_whole(path: Path) -> None:
 
 
 def available() -> list[str]:
-    """The papers whose notebook exists."""
-    return [paper for paper in PAPERS if notebook_path(paper).is_file()]
+    """The notebooks that exist: one a paper, and the comparison of all networks."""
+    return [paper for paper in NOTEBOOKS if notebook_path(paper).is_file()]
 
 
 def notebook_path(paper: str) -> Path:

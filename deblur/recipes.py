@@ -6,6 +6,7 @@ A scale changes widths, depth counts, kernel size, crop, batch and steps; never 
 from dataclasses import dataclass, field, replace
 
 SCALES = ("smoke", "mini", "paper")
+BUDGETS = ("main", "row", "time")
 
 
 @dataclass(frozen=True)
@@ -509,6 +510,29 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     **BASELINES,
 }
 
+EQUAL_TIME = {
+    "attentive": 53,
+    "radn": 35,
+    "simplenet": 17,
+    "sgenet": 36,
+    "raidnet": 75,
+    "srn": 47,
+    "mscnn": 113,
+    "pss_nsc": 35,
+    "dmphn": 43,
+    "dmphn_stack4": 35,
+    "deblurgan": 76,
+    "deblurgan_v2": 130,
+    "dbgan": 70,
+    "mtrnn": 68,
+    "mprnet": 33,
+    "mimounet": 63,
+    "mimounet_plus": 42,
+    "nafnet": 60,
+}
+"""Steps at mini in the time in which the fastest network does the rows' 130: 8.2 s on one thread, as measured once by
+`python -m benchmarks.equal_time` on a CPU. The networks of the comparison, in its order."""
+
 LOSS_VARIANTS: dict[str, dict[str, dict]] = {
     "attentive": {
         "table7_single_scale": {"multi_scale": False, "lambda_grad": 0.0},
@@ -527,12 +551,13 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
     """The recipe of a network's variant at a scale.
 
     Args:
-        budget: "main" for the long run of the comparison table, "row" for the common budget of ablation rows.
+        budget: "main" for the long run of the comparison table, "row" for the common budget of ablation rows, "time"
+            for the steps that take all networks equally long, which were measured for mini only (smoke: as "row").
 
     Raises:
         ValueError: for unknown names, listing the valid ones.
     """
-    for what, value, known in (("network", name, RECIPES), ("budget", budget, ("main", "row"))):
+    for what, value, known in (("network", name, RECIPES), ("budget", budget, BUDGETS)):
         if value not in known:
             raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")
     if scale not in RECIPES[name]:
@@ -540,4 +565,8 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
     found = RECIPES[name][scale]
     loss_args = {**found.loss_args, **LOSS_VARIANTS.get(name, {}).get(variant, {})}
     steps = found.steps if budget == "main" else found.row_steps
+    if budget == "time" and scale != "smoke":
+        if scale != "mini" or name not in EQUAL_TIME:
+            raise ValueError(f"no steps of equal time were measured for {name} at scale {scale}; choose main or row")
+        steps = EQUAL_TIME[name]
     return replace(found, loss_args=loss_args, steps=steps)

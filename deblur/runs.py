@@ -101,7 +101,7 @@ class Plan:
     """One training: which network, how, on what.
 
     Attributes:
-        budget: "main", or "row" for the common step budget of ablation rows.
+        budget: "main", "row" or "time", see `recipes.recipe`.
         pretrained: a file of weights to start from, for networks whose module has `load_pretrained`.
         options: recipe fields that fit a run to its machine: `precision`, `accumulate`, `compile`, `channels_last`,
             `workers`. All but the last change the last bits of the weights, and so the key.

@@ -205,29 +205,39 @@ STATUS = ("<!-- status: written by `deblur status --write` -->", "<!-- end of st
 def status() -> str:
     """The state of all papers as a Markdown table, from what lies under `results/`."""
     lines = [
-        "| paper | scale | data | gain over the blurred input | steps | rows measured / printed | device |",
+        "| paper | scale | data | gain over the blurred input | steps | rows live / printed | device |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
+    totals: dict[str, tuple[int, int]] = {}
     for path in sorted(paths.results_dir().glob("*/*/run.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        main = record["runs"][0]
-        measured, total = rows_measured(path.parent)
+        counts = rows_live(path.parent)
+        if not counts:  # the comparison prints nobody's table
+            continue
+        main, scale = record["runs"][0], record["scale"]
+        live, printed = map(sum, zip(*counts.values()))
+        totals[scale] = (totals.get(scale, (0, 0))[0] + live, totals.get(scale, (0, 0))[1] + printed)
+        each = ", ".join(f"T{name.removeprefix('table')} {a}/{b}" for name, (a, b) in counts.items())
         lines.append(
-            f"| {record['paper']} | {record['scale']} | {record['data']['name']} | {record['gain_db']:+.2f} dB | "
-            f"{main['steps']} | {measured} / {total} | {main['device']} |"
+            f"| {record['paper']} | {scale} | {record['data']['name']} | {record['gain_db']:+.2f} dB | "
+            f"{main['steps']} | **{live} / {printed}**: {each} | {main['device']} |"
         )
+    for scale, (live, printed) in totals.items():
+        lines.append(f"| all | {scale} | | | | **{live} / {printed}** | |")
     return "\n".join(lines)
 
 
-def rows_measured(folder: Path) -> tuple[int, int]:
-    """Rows with a measured PSNR, and all rows, over the tables of a results folder."""
-    measured = total = 0
+def rows_live(folder: Path) -> dict[str, tuple[int, int]]:
+    """Table -> rows that the paper prints and that were measured too, and all rows that it prints."""
+    counts = {}
     for path in sorted((folder / "tables").glob("table*.csv")):
         table = pd.read_csv(path)
-        total += len(table)
-        if "psnr_db_measured" in table:
-            measured += int(table["psnr_db_measured"].notna().sum())
-    return measured, total
+        in_print = table[table[[name for name in table if name.endswith("_printed")]].notna().any(axis=1)]
+        # A table of symbols (RAID-Net's first) has counts beside them, in all its rows.
+        measured = in_print[[name for name in table if name.endswith("_measured")]]
+        live = measured.notna().any(axis=1).sum() if measured.shape[1] else len(in_print)
+        counts[path.stem] = (int(live), len(in_print))
+    return counts
 
 
 def write_status() -> Path:

@@ -142,6 +142,7 @@ def test_finish_refuses_what_is_missing_empty_infinite_or_blank(tmp_path):
 
 
 def test_every_paper_with_a_notebook_has_recipes_and_a_network():
-    for paper in notebooks.available():
+    assert set(notebooks.PAPERS) < set(notebooks.available())
+    for paper in notebooks.PAPERS:
         assert paper in models.NETWORKS
         assert set(recipes.SCALES) <= set(recipes.RECIPES[paper])

@@ -44,7 +44,7 @@ def test_a_result_folder_holds_what_it_promises(path):
     assert not any(output["output_type"] == "error" for output in outputs)
 
 
-@pytest.mark.parametrize("path", RECORDS, ids=ids)
+@pytest.mark.parametrize("path", [path for path in RECORDS if path.parts[-2] != "comparison"], ids=ids)
 def test_mini_results_meet_the_bar(path):
     record = json.loads(path.read_text())
     if record["scale"] != "mini":

@@ -31,6 +31,7 @@ PRINTED = {
     "radn/table1.csv": "5478af9b8bfc1556",
     "radn/table2.csv": "dbd7be353c3c656e",
     "sgenet/table1.csv": "a9181ea23ce5340b",
+    "comparison/sizes.csv": "f197fb7d5872bc03",
 }
 
 
@@ -156,17 +157,20 @@ def test_status_counts_rows_and_write_status_replaces_only_the_table(tmp_path, m
     monkeypatch.setattr(paths, "project_root", lambda: tmp_path)
     folder = tables.folder("mini", "attentive")
     (folder / "tables").mkdir(parents=True)
-    pd.DataFrame({"psnr_db_measured": [1.0, None, 2.0]}).to_csv(folder / "tables" / "table1.csv")
-    pd.DataFrame({"psnr_db_printed": [1.0]}).to_csv(folder / "tables" / "table2.csv")
+    rows = {"psnr_db_printed": [1.0, 2.0, None], "psnr_db_measured": [1.0, None, 2.0]}  # the last is ours
+    pd.DataFrame(rows).to_csv(folder / "tables" / "table1.csv")
+    pd.DataFrame({"psnr_db_printed": [1.0], "ssim_measured": [None]}).to_csv(folder / "tables" / "table2.csv")
+    pd.DataFrame({"equations_printed": ["n", "> n"], "rank": [1, 2]}).to_csv(folder / "tables" / "table3.csv")
     record = {"paper": "attentive", "scale": "mini", "data": {"name": "mini gopro"}, "gain_db": 1.234}
     (folder / "run.json").write_text(json.dumps(record | {"runs": [{"steps": 5, "device": "CPU, 1 threads"}]}))
-    assert "| attentive | mini | mini gopro | +1.23 dB | 5 | 2 / 4 |" in tables.status()
+    assert "| +1.23 dB | 5 | **3 / 5**: T1 1/2, T2 0/1, T3 2/2 |" in tables.status()
+    assert "| all | mini | | | | **3 / 5** | |" in tables.status()
     (tmp_path / "README.md").write_text(f"above\n{tables.STATUS[0]}\nold\n{tables.STATUS[1]}\nbelow\n")
     tables.write_status()
     text = (tmp_path / "README.md").read_text()
     assert text.startswith("above\n")
     assert text.endswith("\nbelow\n")
-    assert "2 / 4" in text
+    assert "3 / 5" in text
     assert "old" not in text
 
 

@@ -1,0 +1,100 @@
+"""The figures of the comparison: accuracy against cost, gain by kind of blur and by its length, pictures."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deblur.figures import INK, panels, sharpest_difference
+
+PAPERS, OTHERS, FLOOR = "tab:red", "tab:blue", "tab:green"
+KINDS = {"global": "o", "local": "s", "sampling": "^"}
+
+
+def accuracy_against_cost(tables: Mapping[str, pd.DataFrame], papers: Sequence[str], cost: str, label: str) -> Figure:
+    """One plot a budget: gain with its spread over seeds, against a cost; the five papers' networks in red.
+
+    Args:
+        tables: title -> summary with `method`, `gain_db`, `gain_db_lowest`, `gain_db_highest` and the column `cost`.
+        label: what the cost is, with its unit.
+    """
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(tables), figsize=(6.2 * len(tables), 4.6), squeeze=False, sharey=True)
+    for axis, (title, table) in zip(axes[0], tables.items()):
+        table = table.dropna(subset=cost).sort_values("gain_db")
+        for i, row in enumerate(table.itertuples()):
+            colour = PAPERS if row.method in papers else OTHERS
+            x = getattr(row, cost)
+            axis.plot([x, x], [row.gain_db_lowest, row.gain_db_highest], color=colour, lw=2, alpha=0.6)
+            axis.plot(x, row.gain_db, "o", color=colour, ms=5)
+            side, place = ((5, "left"), (-5, "right"))[i % 2]
+            offset = {"textcoords": "offset points", "ha": place, "va": "center"}
+            axis.annotate(row.method, (x, row.gain_db), (side, 0), fontsize=7, color=INK, **offset)
+        axis.set(xscale="log", xlabel=label, title=title)
+        axis.margins(0.25, 0.08)
+        axis.axhline(0, color=INK, lw=0.6)
+    axes[0, 0].set_ylabel("gain over the blurred input in dB")
+    figure.tight_layout()
+    return figure
+
+
+def gain_by_kind(tables: Mapping[str, pd.DataFrame], papers: Sequence[str]) -> Figure:
+    """One plot a budget: a line of marks a method, best first; the bar is the spread of the mean over seeds."""
+    from matplotlib import pyplot
+
+    most = max(len(table) for table in tables.values())
+    figure, axes = pyplot.subplots(
+        1, len(tables), figsize=(5.4 * len(tables), 0.27 * most + 1.2), squeeze=False, sharex=True
+    )
+    for axis, (title, table) in zip(axes[0], tables.items()):
+        height = np.arange(len(table))[::-1]
+        axis.hlines(height, table["gain_db_lowest"], table["gain_db_highest"], color="0.7", lw=7)
+        axis.plot(table["gain_db"], height, "|", color=INK, ms=9, label="all pairs")
+        for kind, mark in KINDS.items():
+            if f"gain_db_{kind}" in table:
+                axis.plot(table[f"gain_db_{kind}"], height, mark, ms=4, alpha=0.8, label=kind)
+        axis.set_yticks(height, table["method"], fontsize=8)
+        for name in axis.get_yticklabels():
+            name.set_color(PAPERS if name.get_text() in papers else INK)
+        axis.axvline(0, color=INK, lw=0.6)
+        axis.set(xlabel="gain over the blurred input in dB", title=title)
+    axes[0, 0].legend(fontsize=7, loc="lower right")
+    figure.tight_layout()
+    return figure
+
+
+def gain_by_length(table: pd.DataFrame, papers: Sequence[str], floor: str) -> Figure:
+    """Gain against the mean length of a pair's blur: the five papers' networks and the floor named, others grey."""
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(6.2, 3.8))
+    colours = iter(pyplot.get_cmap("tab10").colors)
+    for method, part in table.groupby("method", sort=False):
+        named = method in papers or method == floor
+        style = (
+            {"color": next(colours), "label": method, "lw": 1.8} if named else {"color": "0.8", "lw": 1, "zorder": 0}
+        )
+        axis.plot(part["path_px"], part["gain_db"], "--o" if method == floor else "-o", ms=3.5, **style)
+    axis.axhline(0, color=INK, lw=0.6)
+    axis.set(xlabel="mean way of the pixels in px", ylabel="gain over the blurred input in dB")
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    figure.tight_layout()
+    return figure
+
+
+def gallery(images: Mapping[str, np.ndarray], psnr_db: Mapping[str, float], columns: int = 5, side: int = 72) -> Figure:
+    """The same crop by every method, where blur does most harm, with the PSNR of the whole frame below.
+
+    Args:
+        images: method -> (H,W,3) uint8, with `blurred` and `sharp`.
+    """
+    height, width = images["sharp"].shape[:2]
+    centre = sharpest_difference(images["blurred"], images["sharp"])
+    y = int(np.clip(centre[0] - side // 2, 0, height - side))
+    x = int(np.clip(centre[1] - side, 0, width - 2 * side))
+    crops = [image[y : y + side, x : x + 2 * side] for image in images.values()]
+    labels = [f"{name} {psnr_db[name]:.2f} dB" if name in psnr_db else name for name in images]
+    grid = [slice(start, start + columns) for start in range(0, len(crops), columns)]
+    return panels([crops[part] for part in grid], labels=[labels[part] for part in grid])
