@@ -11,7 +11,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run one command; errors of use end with a message and status 1, not with a traceback."""
     parser = argparse.ArgumentParser(prog="deblur", description="Five motion-deblurring papers, reproduced.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_data, _add_train, _add_plan, _add_evaluate, _add_reproduce, _add_status):
+    for add in (_add_data, _add_train, _add_plan, _add_evaluate, _add_weights, _add_reproduce, _add_status):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -266,6 +266,24 @@ def _method(options, files):
     weights = paths.file_sha256(options.weights)[:16]
     code = code_hash(models.NETWORKS[options.network][1])
     return lambda pair: restore, {"method": method, "weights": weights, "code": code, "device": device}
+
+
+def _add_weights(commands) -> None:
+    weights = commands.add_parser("weights", help="weights that other projects published")
+    what = weights.add_subparsers(required=True, metavar="WHAT")
+    take = what.add_parser("import", help="translate a downloaded checkpoint, for 'deblur evaluate --weights'")
+    take.add_argument("network", metavar="NET", help="mprnet, nafnet, ...")
+    take.add_argument("file", type=Path, metavar="FILE", help="the checkpoint, or the folder of a network's parts")
+    take.add_argument("--variant", default="paper", help="of the network (default: paper)")
+    take.add_argument("--out", type=Path, help="safetensors file; its card is written beside it (default: beside FILE)")
+    take.set_defaults(run=_weights_import)
+
+
+def _weights_import(options) -> None:
+    from deblur import weights
+
+    out = weights.import_published(options.network, options.file, options.variant, options.out)
+    print(out, weights.card_path(out), sep="\n")
 
 
 def _add_reproduce(commands) -> None:

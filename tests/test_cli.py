@@ -73,7 +73,7 @@ def test_status_prints_a_table(capsys):
     assert capsys.readouterr().out.startswith("| paper |")
 
 
-@pytest.mark.parametrize("command", [[], ["data"], ["fly"]])
+@pytest.mark.parametrize("command", [[], ["data"], ["weights"], ["fly"]])
 def test_usage_errors_exit_with_two(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(command)
