@@ -97,7 +97,7 @@ def _data_synthesize(options) -> None:
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", default="paper", help="paper, table5_only_ca, ... (default: paper)")
-    parser.add_argument("--scale", default="mini", help="smoke, mini or paper (default: mini)")
+    parser.add_argument("--scale", default="mini", help="smoke, mini, bench or paper (default: mini)")
     parser.add_argument("--budget", default="main", help="steps: main, row or time, see recipes (default: main)")
     parser.add_argument("--data", default="", help="root of GOPRO_Large (default: the bundled benchmark)")
     parser.add_argument("--data-variant", choices=("blur", "blur_gamma"), help="of GoPro (default: blur)")
@@ -107,6 +107,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     parser.add_argument("--workers", type=int, help="loader processes")
     parser.add_argument("--pretrained", default="", help="file of weights to start from, where the paper does")
+    parser.add_argument("--photos", default="", help="scale bench: sharp photographs to train on, besides bundled ones")
 
 
 def _plan(options):
@@ -114,11 +115,11 @@ def _plan(options):
 
     if options.scale == "paper" and not options.data:
         raise ValueError("scale 'paper' trains on the official data set: give --data, the folder of GOPRO_Large")
-    data = runs.open_data(options.data, options.data_variant or "blur")
+    data = runs.open_data(options.data, options.data_variant or "blur", scale=options.scale)
     names = ("precision", "accumulate", "compile", "workers")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    which = (options.paper, options.variant, options.scale, options.budget, options.seed, options.pretrained)
-    plan = runs.Plan(data, *which, chosen)
+    which = (options.paper, options.variant, options.scale, options.budget, options.seed)
+    plan = runs.Plan(data, *which, options.pretrained, options.photos, chosen)
     _ = plan.content  # unknown names raise here, before anything starts
     return plan
 
@@ -143,7 +144,7 @@ def _train(options) -> None:
 def _add_plan(commands) -> None:
     plan = commands.add_parser("plan", help="list the trainings of a paper, their commands and their hours")
     plan.add_argument("paper", help="attentive, ...")
-    plan.add_argument("--scale", default="paper", help="smoke, mini or paper (default: paper)")
+    plan.add_argument("--scale", default="paper", help="smoke, mini, bench or paper (default: paper)")
     plan.add_argument("--data", default="", help="root of GOPRO_Large (default: the bundled benchmark)")
     plan.add_argument("--data-variant", choices=("blur", "blur_gamma"), help="of GoPro (default: blur)")
     plan.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -157,7 +158,7 @@ def _print_plan(options) -> None:
 
     from deblur import planning, runs
 
-    data = runs.open_data(options.data, options.data_variant or "blur")
+    data = runs.open_data(options.data, options.data_variant or "blur", scale=options.scale)
     table = planning.plan(data, options.paper, options.scale, options.seeds, options.data, not options.untimed)
     if options.json:
         print(json.dumps(table.to_dict("records"), indent=1))
@@ -289,7 +290,7 @@ def _weights_import(options) -> None:
 def _add_reproduce(commands) -> None:
     reproduce = commands.add_parser("reproduce", help="run the papers' notebooks headlessly")
     reproduce.add_argument("papers", nargs="*", help="attentive, ... (default: all there are)")
-    reproduce.add_argument("--scale", default="mini", help="smoke, mini or paper (default: mini)")
+    reproduce.add_argument("--scale", default="mini", help="smoke, mini, bench or paper (default: mini)")
     reproduce.add_argument("--data", default="", help="root of GOPRO_Large (default: the bundled benchmark)")
     reproduce.add_argument("--seed", type=int, default=0)
     reproduce.set_defaults(run=_reproduce)

@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 
 from deblur import evaluation, models, paths, recipes, training
 from deblur.complexity import device_name
-from deblur.data import loading, mini, official, packing
+from deblur.data import bench, loading, mini, official, packing
 from deblur.losses import LOSSES
 from deblur.models.radn import SelfEnsemble
 from deblur.schedules import SCHEDULES
@@ -41,13 +41,17 @@ SOURCES = ("deblur", "notebooks", "pyproject.toml", "requirements.lock")
 
 @dataclass(frozen=True)
 class Data:
-    """A benchmark on disk: its name, root, the variant read from it, and a fingerprint of its content."""
+    """A benchmark on disk: its name, root, the variant read from it, and a fingerprint of its content.
+
+    Attributes:
+        bundled: the scale that this copy is bundled for, `mini` or `bench`; empty for somebody's own copy.
+    """
 
     name: str
     root: Path
     variant: str
     fingerprint: str
-    bundled: bool
+    bundled: str = ""
 
     def pairs(self, split: str, limit: int | None = None) -> list[official.Pair]:
         """Pairs of a split; `limit` takes so many, spread over sequences and over kinds of blur."""
@@ -65,23 +69,25 @@ class Data:
     @property
     def label(self) -> str:
         """The name for tables, e.g. `mini gopro (blur)`."""
-        return f"{'mini ' if self.bundled else ''}{self.name}{f' ({self.variant})' if self.variant else ''}"
+        return f"{self.bundled} {self.name}".strip() + (f" ({self.variant})" if self.variant else "")
 
 
-def open_data(root: str | Path = "", variant: str = "blur", name: str = "gopro") -> Data:
+def open_data(root: str | Path = "", variant: str = "blur", name: str = "gopro", scale: str = "mini") -> Data:
     """The benchmark at `root`, or the bundled one (written now if need be) when no root is given.
 
     Args:
         variant: of GoPro, `blur` or `blur_gamma`; the other benchmarks have none.
+        scale: `bench` takes the bundled GoPro with blur of full size.
     """
-    root = Path(root).expanduser() if root else mini.ensure(name)
+    root = Path(root).expanduser() if root else mini.ensure("bench" if (name, scale) == ("gopro", "bench") else name)
     variant = variant if name == "gopro" else ""
     manifest = root / "manifest.json"
     if manifest.is_file():
         content = json.loads(manifest.read_text(encoding="utf-8"))
         # A tree of somebody's own pictures (`deblur data synthesize`) has a manifest too, but not the bundled scenes.
-        return Data(name, root, variant, content["pixels"][:16], bundled="generator" in content)
-    found = Data(name, root, variant, "", bundled=False)
+        bundled = "" if "generator" not in content else "bench" if content.get("flavour") == "bench" else "mini"
+        return Data(name, root, variant, content["pixels"][:16], bundled)
+    found = Data(name, root, variant, "")
     splits = ("test",) if name in ("koehler", "rwbi") else ("train", "test")
     pairs = [pair for split in splits for pair in found.pairs(split)]
     listing = [(pair.name, *(file.stat().st_size for file in (pair.blurred, pair.sharp) if file)) for pair in pairs]
@@ -103,6 +109,7 @@ class Plan:
     Attributes:
         budget: "main", "row" or "time", see `recipes.recipe`.
         pretrained: a file of weights to start from, for networks whose module has `load_pretrained`.
+        photos: a folder of sharp photographs to train on besides the bundled scenes, at scale `bench`.
         options: recipe fields that fit a run to its machine: `precision`, `accumulate`, `compile`, `channels_last`,
             `workers`. All but the last change the last bits of the weights, and so the key.
     """
@@ -114,6 +121,7 @@ class Plan:
     budget: str = "main"
     seed: int = 0
     pretrained: str = ""
+    photos: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
@@ -128,7 +136,7 @@ class Plan:
         """Everything the result depends on, as plain JSON values."""
         config = models.config(self.paper, self.variant, **self.recipe.config)
         module, network = models.NETWORKS[self.paper]
-        source = loading.Synthesis if self.recipe.data == "synthesis" else loading.Tree
+        source = {"synthesis": loading.Synthesis, "photographs": bench.Photographs}.get(self.recipe.data, loading.Tree)
         found = {
             "paper": self.paper,
             "config": asdict(config),
@@ -151,7 +159,14 @@ class Plan:
         }
         if self.pretrained:
             found["pretrained"] = hashlib.sha256(Path(self.pretrained).read_bytes()).hexdigest()[:16]
+        if self.recipe.data == "photographs":
+            found["photographs"] = self.photographs.fingerprint
         return json.loads(json.dumps(found))
+
+    @cached_property
+    def photographs(self) -> bench.Photographs:
+        """Where the training crops of scale `bench` come from."""
+        return bench.Photographs(Path(self.photos).expanduser() if self.photos else None)
 
     @cached_property
     def key(self) -> str:
@@ -377,8 +392,7 @@ def train(
     if fabric.is_global_zero:
         paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
         _record(plan, record)
-    source = loading.Synthesis() if recipe.data == "synthesis" else _stored_source(plan.data)
-    batches = loading.Batches(source, recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
+    batches = loading.Batches(_source(plan), recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
     watched = plan.data.validation(recipe.test_pairs)
 
     def validate(network: nn.Module) -> dict[str, float]:
@@ -401,6 +415,13 @@ def train(
     )
     if fabric.is_global_zero:
         _record(plan, record | {"training_seconds": round(time.time() - started, 1)})
+
+
+def _source(plan: Plan) -> loading.Source:
+    """Where training crops come from."""
+    if plan.recipe.data == "synthesis":
+        return loading.Synthesis()
+    return plan.photographs if plan.recipe.data == "photographs" else _stored_source(plan.data)
 
 
 def packed_folder(data: Data, split: str = "train") -> Path:

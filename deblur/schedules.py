@@ -20,7 +20,7 @@ def cosine(lr: float, step: int, steps: int, *, floor: float = 0.0) -> float:
 
 
 def staircase(lr: float, step: int, steps: int, *, every: int, factor: float) -> float:
-    """`lr` times `factor` after each `every` steps (SimpleNet, Sec. 4.1)."""
+    """`lr` times `factor` after each `every` steps (SimpleNet, Sec. 3.5)."""
     return lr * factor ** (step // every)
 
 

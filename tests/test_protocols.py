@@ -129,7 +129,7 @@ def shifted(image, shift_px):
 
 
 def ecc_losses(scenes, folder):
-    """What 2 px and 3 % cost each scene, a table a move; "restored" is the sharp scene softened and moved as a whole."""
+    """What 2 px and 3 % cost each scene, a table a move; "restored" is the sharp scene softened, then moved."""
     moves = {"still": ((0, 0), 1.0), "right": ((0, 2), 1.03), "up": ((-2, 0), 0.97)}
     frame, tables = np.s_[12:-12, 12:-12], {}  # no border is invented
     for name, sharp in scenes.items():

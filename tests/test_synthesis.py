@@ -122,7 +122,7 @@ def test_own_pictures_are_not_taken_for_the_bundled_scenes(tree):
 def test_bands_give_the_whole_frame():
     scene = torch.rand(3, 260, 240, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     motion = blur.random_motion(np.random.default_rng(3), "local", (150, 130), (3, 6))
-    exposure, blurred, linear = synthesis._expose(scene, motion, (40, 50), (150, 130))
+    exposure, blurred, linear = synthesis.expose_in_bands(scene, motion, (40, 50), (150, 130))
     whole = blur.expose(scene, motion, (40, 50), (150, 130))
     assert torch.equal(blurred, whole.blurred())
     assert torch.equal(linear, whole.blurred(linear=True))

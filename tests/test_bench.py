@@ -1,0 +1,96 @@
+"""The benchmark of scale bench: splits that never meet, paths as long as promised, crops equal to exposures."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deblur import metrics, runs
+from deblur.data import bench, blur, mini, official
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Three smooth pictures, one of them large enough to be reduced."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for name, (height, width) in {"a.png": (400, 520), "b/c.jpg": (2200, 2400)}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        picture = cv2.resize(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8), (width, height))
+        Image.fromarray(picture).save(folder / name)
+    return folder
+
+
+def test_splits_are_those_of_the_bundled_scenes():
+    for split, scenes in bench.SCENES.items():
+        assert {mini.SCENES[scene].split for scene in scenes} == {split}
+
+
+def test_scenes_are_large_enough_for_camera_and_object():
+    for scene in sum(bench.SCENES.values(), ()):
+        height, width = bench.native_scene(scene).shape[:2]
+        assert height >= bench.FRAME_SIZE[0] + 2 * bench.MARGIN
+        assert width >= bench.FRAME_SIZE[1] + 2 * bench.MARGIN
+    assert bench.MARGIN >= 2.5 * bench.TRAIN_PATH_PX[1] + 1
+
+
+def test_the_tree_has_full_size_blur_and_its_truth():
+    data = runs.open_data(scale="bench")
+    assert data.label == "bench gopro (blur)"
+    for split, scenes in bench.SCENES.items():
+        assert len(data.pairs(split)) == bench.FRAMES[split] * len(scenes)
+    pairs = data.pairs("test")
+    lengths = [float(official.read_truth(pair)["path_px"].mean()) for pair in pairs]
+    assert bench.PATH_PX[0] * 0.5 < min(lengths)
+    assert bench.PATH_PX[1] * 0.8 < max(lengths) < bench.PATH_PX[1] * 2  # an object's way adds to the camera's
+    assert np.median(lengths) > 8
+    psnr = np.mean([metrics.psnr_db(*official.read_pair(pair)) for pair in pairs])
+    assert 20 < psnr < 24
+    assert runs.open_data().label == "mini gopro (blur)"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_crop_is_the_window_of_the_whole_exposure(photos, seed):
+    """Against `blur.expose` in double precision with the same draws; single precision moves hardly a value."""
+    source = bench.Photographs(photos)
+    blurred, sharp = source.crop(np.random.default_rng(seed), 64, 0.25)
+    rng = np.random.default_rng(seed)
+    scene = source.scenes[rng.integers(len(source.scenes))]
+    motion = blur.random_motion(rng, str(rng.choice(mini.KIND_CYCLE)), bench.FRAME_SIZE, bench.TRAIN_PATH_PX)
+    origin = bench.random_origin(rng, scene)
+    window = bench.random_window(rng, *bench.FRAME_SIZE, 64, 0.25)
+    exposure = blur.expose(scene / torch.tensor(255.0, dtype=torch.float64), motion, origin, bench.FRAME_SIZE, window)
+    assert (sharp == exposure.sharp.permute(1, 2, 0).numpy()).all()
+    difference = np.abs(blurred.astype(int) - exposure.blurred().permute(1, 2, 0).numpy())
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
+
+
+def test_crops_stay_inside_the_scene_for_many_draws(photos):
+    source = bench.Photographs(photos)
+    for seed in range(60):
+        blurred, sharp = source.crop(np.random.default_rng([9, seed]), 32, 0.5)
+        assert blurred.shape == sharp.shape == (32, 32, 3)
+
+
+def test_photographs_are_found_reduced_and_named(photos):
+    source = bench.Photographs(photos)
+    assert list(source.files) == ["a.png", "b/c.jpg"]
+    shapes = [tuple(scene.shape[1:]) for scene in source.scenes[len(bench.SCENES["train"]) :]]
+    assert shapes == [(400, 520), (1100, 1200)]
+    assert set(source.manifest) == {"a.png", "b/c.jpg"}
+    other = dict(source.manifest) | {"a.png": "0" * 64}
+    assert bench.fingerprint(other) != source.fingerprint == bench.fingerprint(source.manifest)
+    assert bench.Photographs().manifest == {}
+
+
+def test_unusable_photographs_are_named(tmp_path):
+    with pytest.raises(official.DataError, match="no photographs found"):
+        _ = bench.Photographs(tmp_path).scenes
+    Image.new("RGB", (470, 300)).save(tmp_path / "low.png")
+    with pytest.raises(official.DataError, match=r"low\.png: smaller than 358x486"):
+        _ = bench.Photographs(tmp_path).scenes
+    (tmp_path / "low.png").write_bytes(b"")
+    with pytest.raises(official.DataError, match=r"low\.png"):
+        _ = bench.Photographs(tmp_path).scenes
