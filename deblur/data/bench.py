@@ -147,4 +147,5 @@ class Photographs:
 
 def fingerprint(manifest: Mapping[str, str]) -> str:
     """Sixteen hexadecimal digits for a manifest of names and hashes."""
-    return hashlib.sha256("\n".join(f"{name} {sha}" for name, sha in sorted(manifest.items())).encode()).hexdigest()[:16]
+    listing = "\n".join(f"{name} {sha256}" for name, sha256 in sorted(manifest.items()))
+    return hashlib.sha256(listing.encode()).hexdigest()[:16]
