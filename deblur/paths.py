@@ -1,7 +1,8 @@
 """Where things lie, and how they are written: whole or not at all.
 
-Everything is found from the project's root, never from the working directory. Three environment variables move
-the large folders: `DEBLUR_DATA` (benchmarks), `DEBLUR_RUNS` (trainings), `DEBLUR_RESULTS` (tables and figures).
+Everything is found from the project's root, never from the working directory. Four environment variables move
+the large folders: `DEBLUR_DATA` (benchmarks), `DEBLUR_RUNS` (trainings), `DEBLUR_RESULTS` (tables and figures),
+`DEBLUR_WEIGHTS` (released weights).
 """
 
 import hashlib
@@ -34,6 +35,11 @@ def runs_dir() -> Path:
 def results_dir() -> Path:
     """Executed notebooks, tables and figures (`DEBLUR_RESULTS`)."""
     return Path(os.environ.get("DEBLUR_RESULTS") or project_root() / "results")
+
+
+def weights_dir() -> Path:
+    """Released weights with their cards (`DEBLUR_WEIGHTS`)."""
+    return Path(os.environ.get("DEBLUR_WEIGHTS") or project_root() / "weights")
 
 
 def printed_dir() -> Path:

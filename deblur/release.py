@@ -1,0 +1,95 @@
+"""Releasing trained weights: rounded to half precision, scored as rounded, with a card that says what they are.
+
+A release is a pair of files under `weights/`: `NAME.safetensors` and `NAME.json`, its card.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from deblur import complexity, evaluation, models, paths, runs
+from deblur.data import bench
+
+LARGEST_MB = 4.0
+"""Size of a released file: they travel with the code."""
+
+LIMITS = (
+    "Made for motion blur with paths of about 8 to 20 px; defocus, noise and compression are not removed.",
+    "Trained on mean exposures of a few dozen photographs for hours, not on real blur: expect less there.",
+    "Faces and text are restored no better than other detail, and what blur has erased is guessed.",
+)
+
+
+def rounded(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights in half precision; integers stay.
+
+    Raises:
+        ValueError: naming tensors whose values half precision cannot hold.
+    """
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+    broken = [name for name, half in halves.items() if half.is_floating_point() and not half.isfinite().all()]
+    if broken:
+        raise ValueError(f"too large for half precision: {', '.join(broken[:5])}; release these weights in full")
+    return halves
+
+
+def release(run: runs.Run, name: str, default: bool = False) -> Path:
+    """Round the weights of a finished run, score the rounded ones on its test split, and write both files.
+
+    Args:
+        name: of the files, e.g. `attentive-bench`.
+        default: what `deblur restore` takes unless told otherwise.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        ValueError: if the file would be larger than `LARGEST_MB` or values do not fit into half precision.
+    """
+    plan, path = run.plan, paths.weights_dir() / f"{name}.safetensors"
+    halves = rounded(load_file(plan.folder / "model.safetensors"))
+    network = plan.network()
+    network.load_state_dict({key: t.float() if t.is_floating_point() else t for key, t in halves.items()})
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pairs = plan.data.pairs("test", plan.recipe.test_pairs)
+    scores = evaluation.evaluate(evaluation.restorer(network, device), pairs, name)
+    blurred = runs.blurred_scores(plan.data, plan.recipe.test_pairs)
+    with paths.replacing(path) as draft:
+        save_file(halves, draft)
+        size_mb = draft.stat().st_size / 1e6
+        if size_mb > LARGEST_MB:
+            raise ValueError(f"{name} has {size_mb:.1f} MB, more than {LARGEST_MB:.0f}: train smaller widths")
+        card = _card(run, name, network) | {"scores": _scores(scores, blurred), "file_mb": round(size_mb, 3)}
+        card |= {"sha256": paths.file_sha256(draft), "default": default, "limits": list(LIMITS)}
+        paths.write_text(path.with_suffix(".json"), json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def _card(run: runs.Run, name: str, network: torch.nn.Module) -> dict[str, object]:
+    plan, made = run.plan, run.provenance
+    data = {"trained_on": {"bundled": list(bench.SCENES["train"]), "photographs": plan.photographs.manifest}}
+    data |= {"tested_on": plan.data.label, "fingerprint": plan.data.fingerprint}
+    return {
+        "name": name,
+        "network": plan.paper,
+        "variant": plan.variant,
+        "scale": plan.scale,
+        "config": asdict(models.config(plan.paper, plan.variant, **plan.recipe.config)),
+        "parameters": complexity.parameters(network),
+        "precision": "float16",
+        "recipe": runs.training_part(plan.recipe) | {"seed": plan.seed, "key": plan.key},
+        "training": {key: made[key] for key in ("training_seconds", "device", "commit", "versions")},
+        "data": data,
+    }
+
+
+def _scores(scores, blurred) -> dict[str, float]:
+    """Means over the test pairs, and the spread of the gain over them."""
+    gained = evaluation.add_gain(scores, blurred)["gain_db"]
+    summary = evaluation.summarise(scores, blurred)
+    summary |= {"gain_db_lowest_pair": float(gained.min()), "gain_db_highest_pair": float(gained.max())}
+    return {key: round(float(value), 4) for key, value in summary.items() if np.isfinite(value)}

@@ -1,0 +1,71 @@
+"""Released weights: the file is the run's, rounded; the card's scores are those of the file."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from deblur import evaluation, models, paths, release, runs, training
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, mini_root):
+    """A finished training of no steps at smoke size, its weights drawn at random near the identity."""
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
+    plan = runs.Plan(runs.open_data(mini_root), "attentive", scale="smoke")
+    network = plan.network()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    training.save_weights(network, plan.folder / "model.safetensors")
+    record = runs.provenance() | {"device": "nowhere", "training_seconds": 1.0}
+    paths.write_text(plan.folder / "provenance.json", json.dumps(record))
+    return runs.Run(plan)
+
+
+def test_the_file_is_the_run_in_half_precision_and_its_scores_are_the_files(run):
+    path = release.release(run, "tiny")
+    card = json.loads(path.with_suffix(".json").read_text())
+    halves, full = load_file(path), load_file(run.plan.folder / "model.safetensors")
+    assert halves.keys() == full.keys()
+    assert all(torch.equal(halves[name], full[name].half()) for name in full)
+    assert card["sha256"] == paths.file_sha256(path)
+    # Scored again by hand, from nothing but card and file.
+    network = models.build(card["network"], card["variant"], **card["config"])
+    network.load_state_dict({name: half.float() for name, half in halves.items()})
+    pairs = run.plan.data.pairs("test", 4)
+    scores = evaluation.evaluate(evaluation.restorer(network), pairs)
+    blurred = evaluation.evaluate(evaluation.identity, pairs)
+    gains = scores["psnr_db"] - blurred["psnr_db"]
+    assert card["scores"]["gain_db"] == pytest.approx(gains.mean(), abs=1e-4)
+    assert card["scores"]["gain_db_lowest_pair"] == pytest.approx(gains.min(), abs=1e-4)
+    full_network = run.network()
+    assert not torch.equal(next(network.parameters()), next(full_network.parameters()))  # the rounding was scored
+
+
+def test_the_card_says_where_weights_come_from(run):
+    card = json.loads(release.release(run, "tiny", default=True).with_suffix(".json").read_text())
+    assert (card["network"], card["scale"], card["precision"]) == ("attentive", "smoke", "float16")
+    assert card["parameters"] == sum(p.numel() for p in run.network().parameters())
+    assert card["recipe"]["key"] == run.plan.key
+    assert card["data"]["tested_on"] == "mini gopro (blur)"
+    assert card["default"] is True
+    assert any("defocus" in limit for limit in card["limits"])
+
+
+def test_too_large_files_leave_nothing(run, monkeypatch):
+    monkeypatch.setattr(release, "LARGEST_MB", 0.001)
+    with pytest.raises(ValueError, match="train smaller widths"):
+        release.release(run, "tiny")
+    assert not list(paths.weights_dir().glob("*"))
+
+
+def test_values_that_half_precision_cannot_hold_are_named():
+    tensors = {"fine": torch.ones(2), "huge": torch.tensor([1e6]), "count": torch.tensor(10**9)}
+    with pytest.raises(ValueError, match="huge"):
+        release.rounded(tensors)
+    del tensors["huge"]
+    assert release.rounded(tensors)["count"].dtype == torch.int64
