@@ -555,9 +555,9 @@ EQUAL_TIME = {
     "mimounet_plus": 42,
     "nafnet": 60,
 }
-"""The networks of the comparison: steps at mini in the time in which the fastest does the rows' 130, 8.2 s on one thread,
-as measured once by `python -m benchmarks.equal_time` on a CPU. MIMO-UNet is there as its larger form, which the tables
-mean."""
+"""The networks of the comparison: steps at mini in the time in which the fastest does the rows' 130, 8.2 s on one
+thread, as measured once by `python -m benchmarks.equal_time` on a CPU. MIMO-UNet is there as its larger form, which the
+tables mean."""
 
 LOSS_VARIANTS: dict[str, dict[str, dict]] = {
     "attentive": {

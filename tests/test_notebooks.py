@@ -53,7 +53,7 @@ def test_check_parameters_takes_good_ones_and_ignores_ipythons_own_names():
         ({"nonsense": 1}, "unknown parameter 'nonsense'.*scale.*data_root.*seed"),
         ({"seed": "1"}, "seed='1' must be a int"),
         ({"seed": True}, "seed=True must be a int"),
-        ({"scale": "huge"}, "scale='huge' must be one of smoke, mini, paper"),
+        ({"scale": "huge"}, "scale='huge' must be one of smoke, mini, bench, paper"),
         ({"scale": "paper"}, "give data_root"),
     ],
 )
