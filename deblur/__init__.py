@@ -16,3 +16,12 @@ def _check_torchvision() -> None:
 
 
 _check_torchvision()
+
+
+def __getattr__(name: str):
+    """`deblur.restore`, without loading PyTorch for those who do not restore."""
+    if name == "restore":
+        from deblur.restoration import restore
+
+        return restore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

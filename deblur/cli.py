@@ -11,7 +11,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run one command; errors of use end with a message and status 1, not with a traceback."""
     parser = argparse.ArgumentParser(prog="deblur", description="Five motion-deblurring papers, reproduced.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_data, _add_train, _add_plan, _add_evaluate, _add_weights, _add_reproduce, _add_status):
+    of_runs = (_add_train, _add_plan, _add_evaluate, _add_weights, _add_reproduce, _add_status)
+    for add in (_add_restore, _add_data, *of_runs):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -19,6 +20,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"deblur: {error}", file=sys.stderr)
         return 1
+
+
+def _add_restore(commands) -> None:
+    restore = commands.add_parser(
+        "restore",
+        help="deblur your own photographs",
+        description="Restore photographs (PNG, JPEG, TIFF, WebP) that are blurred because the camera or the scene moved. "
+        "Not for pictures out of focus: these stay as they are, or get worse.",
+    )
+    restore.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="files, and folders of them")
+    restore.add_argument("-o", "--out", type=Path, required=True, help="file for one photograph, else a folder")
+    restore.add_argument("--model", help="name from 'deblur weights list', or a .safetensors file with its card")
+    restore.add_argument("--ensemble", action="store_true", help="mean over eight turns and flips: eight times the time")
+    restore.add_argument("--compare", action="store_true", help="also write NAME-compare.jpg, before beside after")
+    restore.add_argument("--tile", type=int, help="longest side of a tile in pixels (default: what memory allows)")
+    restore.add_argument("--overwrite", action="store_true", help="replace results that are there; never an input")
+    restore.set_defaults(run=_restore)
+
+
+def _restore(options) -> int:
+    from deblur import photos
+
+    names = ("photos", "out", "model", "ensemble", "tile", "compare", "overwrite")
+    failed = photos.restore_files(**{name: getattr(options, name) for name in names})
+    return 1 if failed else 0
 
 
 def _add_data(commands) -> None:
@@ -270,14 +296,30 @@ def _method(options, files):
 
 
 def _add_weights(commands) -> None:
-    weights = commands.add_parser("weights", help="weights that other projects published")
+    weights = commands.add_parser("weights", help="released weights, and those that other projects published")
     what = weights.add_subparsers(required=True, metavar="WHAT")
+    known = what.add_parser("list", help="the networks that 'deblur restore' knows by name")
+    known.set_defaults(run=_weights_list)
     take = what.add_parser("import", help="translate a downloaded checkpoint, for 'deblur evaluate --weights'")
     take.add_argument("network", metavar="NET", help="mprnet, nafnet, ...")
     take.add_argument("file", type=Path, metavar="FILE", help="the checkpoint, or the folder of a network's parts")
     take.add_argument("--variant", default="paper", help="of the network (default: paper)")
     take.add_argument("--out", type=Path, help="safetensors file; its card is written beside it (default: beside FILE)")
     take.set_defaults(run=_weights_import)
+
+
+def _weights_list(options) -> None:
+    from deblur import paths, restoration
+
+    folder, cards = paths.weights_dir(), restoration.cards()
+    if not cards:
+        print(f"{folder} holds no weights")
+    for name, card in cards.items():
+        size = (folder / f"{name}.safetensors").stat().st_size / 1e6
+        gain = card.get("scores", {}).get("gain_db")
+        facts = [card["network"], f"{card['parameters']:,} parameters" if "parameters" in card else "", f"{size:.1f} MB"]
+        facts += ["" if gain is None else f"{gain:+.2f} dB", *card.get("limits", [])[:1]]
+        print(name, *filter(None, facts), sep="  ")
 
 
 def _weights_import(options) -> None:

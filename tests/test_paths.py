@@ -17,6 +17,7 @@ def names(folder):
         ("DEBLUR_DATA", paths.data_dir, "data"),
         ("DEBLUR_RUNS", paths.runs_dir, "runs"),
         ("DEBLUR_RESULTS", paths.results_dir, "results"),
+        ("DEBLUR_WEIGHTS", paths.weights_dir, "weights"),
     ],
 )
 def test_folders_follow_the_project_or_the_environment_never_the_working_directory(
