@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from deblur import paths
+
 
 class Journal:
     """Rows kept in the file `path`.
@@ -32,8 +34,8 @@ class Journal:
                 good.append(line)
                 self.rows[entry["key"]] = (entry["stamp"], entry["row"])
         self.dropped = len(lines) > len(self.rows) + 1 or (bool(lines) and lines[:1] != good[:1])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(good))
+        with paths.replacing(path) as draft:
+            draft.write_bytes(b"".join(good))
 
     def append(self, key: str, stamp: str, row: dict) -> dict:
         """Write a row down and return it as it will be read back; `stamp` says what it was made from."""

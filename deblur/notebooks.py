@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 
 from deblur import paths, recipes, tables
 from deblur.complexity import device_name
@@ -205,8 +206,9 @@ def reproduce(papers: Sequence[str], **parameters: object) -> list[Path]:
         scale = str(parameters.get("scale", "mini"))
         draft = paths.runs_dir() / "notebooks" / f"{paper}-{scale}.ipynb"
         draft.parent.mkdir(parents=True, exist_ok=True)
-        execute_notebook(notebook_path(paper), draft, parameters, kernel_name="python3", log_output=False)
-        executed.append(_deliver(draft, tables.folder(scale, paper) / f"{paper}.ipynb"))
+        with FileLock(f"{draft}.lock"):  # a second call for the same notebook waits, and finds its trainings made
+            execute_notebook(notebook_path(paper), draft, parameters, kernel_name="python3", log_output=False)
+            executed.append(_deliver(draft, tables.folder(scale, paper) / f"{paper}.ipynb"))
     return executed
 
 

@@ -63,9 +63,11 @@ def seconds_per_step(one: runs.Plan, device: str, repeats: int = 3) -> float:
     """
     recipe = one.recipe
     probe = recipe if device != "cpu" else replace(recipe, **{k: min(v, getattr(recipe, k)) for k, v in PROBE.items()})
-    network = one.network().to(device).train()
+    form = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    network = one.network().to(device, memory_format=form).train()
     loss = partial(LOSSES[recipe.loss], **recipe.loss_args)
     blurred, sharp = torch.rand(2, probe.batch, 3, probe.crop, probe.crop, device=device)
+    blurred = blurred.contiguous(memory_format=form)
 
     def step() -> None:
         network.zero_grad()

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import platform
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
@@ -340,6 +341,13 @@ def _start_worker(done) -> None:
     global _steps_done
     _steps_done = done
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would otherwise finish its run unseen and then wait for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _count_step() -> None:
