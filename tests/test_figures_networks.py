@@ -61,3 +61,13 @@ def test_gallery_crops_all_alike_where_blur_does_harm():
     assert (first == 0).all(-1).sum() > 500  # the harmed part is in view
     assert (second == third // 2).all()
     pyplot.close(figure)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_are_spread_in_order_and_no_further_than_needed(seed):
+    values = pd.Series(np.sort(np.random.default_rng(seed).normal(size=12).round(1)))
+    heights = draw.spread(values, 0.05)
+    least = 0.05 * (values.max() - values.min())
+    assert (np.diff(heights) >= least * (1 - 1e-9)).all()
+    apart = pd.Series([0.0, 1.0, 2.0])
+    assert draw.spread(apart, 0.05).tolist() == [0, 1, 2]
