@@ -19,7 +19,7 @@ _check_torchvision()
 
 
 def __getattr__(name: str):
-    """`deblur.restore`, without loading PyTorch for those who do not restore."""
+    """`deblur.restore`, loaded when it is asked for."""
     if name == "restore":
         from deblur.restoration import restore
 

@@ -26,13 +26,13 @@ def _add_restore(commands) -> None:
     restore = commands.add_parser(
         "restore",
         help="deblur your own photographs",
-        description="Restore photographs (PNG, JPEG, TIFF, WebP) that are blurred because the camera or the scene moved. "
-        "Not for pictures out of focus: these stay as they are, or get worse.",
+        description="Restore photographs (PNG, JPEG, TIFF, WebP) that are blurred because the camera or the scene "
+        "moved. Not for pictures out of focus: these stay as they are, or get worse.",
     )
     restore.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="files, and folders of them")
     restore.add_argument("-o", "--out", type=Path, required=True, help="file for one photograph, else a folder")
     restore.add_argument("--model", help="name from 'deblur weights list', or a .safetensors file with its card")
-    restore.add_argument("--ensemble", action="store_true", help="mean over eight turns and flips: eight times the time")
+    restore.add_argument("--ensemble", action="store_true", help="mean over eight symmetries: eight times the time")
     restore.add_argument("--compare", action="store_true", help="also write NAME-compare.jpg, before beside after")
     restore.add_argument("--tile", type=int, help="longest side of a tile in pixels (default: what memory allows)")
     restore.add_argument("--overwrite", action="store_true", help="replace results that are there; never an input")
@@ -316,10 +316,10 @@ def _weights_list(options) -> None:
         print(f"{folder} holds no weights")
     for name, card in cards.items():
         size = (folder / f"{name}.safetensors").stat().st_size / 1e6
-        gain = card.get("scores", {}).get("gain_db")
-        facts = [card["network"], f"{card['parameters']:,} parameters" if "parameters" in card else "", f"{size:.1f} MB"]
-        facts += ["" if gain is None else f"{gain:+.2f} dB", *card.get("limits", [])[:1]]
-        print(name, *filter(None, facts), sep="  ")
+        facts = [card["network"], f"{card['parameters']:,} parameters", f"{size:.1f} MB"]
+        if "gain_db" in card.get("scores", {}):
+            facts.append(f"{card['scores']['gain_db']:+.2f} dB")
+        print(name, *facts, *card.get("limits", [])[:1], sep="  ")
 
 
 def _weights_import(options) -> None:

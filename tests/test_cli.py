@@ -79,3 +79,18 @@ def test_usage_errors_exit_with_two(command, capsys):
         cli.main(command)
     assert stopped.value.code == 2
     assert "usage: deblur" in capsys.readouterr().err
+
+
+def test_weights_list_says_what_there_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path))
+    assert cli.main(["weights", "list"]) == 0
+    assert "holds no weights" in capsys.readouterr().out
+    card = {"network": "radn", "variant": "paper", "sha256": "", "parameters": 1234567}
+    more = {"scores": {"gain_db": 1.234}, "limits": ["No defocus.", "No noise."]}
+    for name, content in (("one", card | more), ("two", card)):
+        (tmp_path / f"{name}.safetensors").write_bytes(bytes(2_000_000))
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    assert cli.main(["weights", "list"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split("  ") == ["one", "radn", "1,234,567 parameters", "2.0 MB", "+1.23 dB", "No defocus."]
+    assert second.split("  ") == ["two", "radn", "1,234,567 parameters", "2.0 MB"]

@@ -1,0 +1,571 @@
+"""Your own photographs: tiles, what is loaded, what one image becomes, and what the command does to files."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import deblur
+from benchmarks import awkward
+from deblur import cli, evaluation, metrics, models, paths, photos, restoration
+from deblur.models.layers import pad_to_multiple
+
+
+def integers(generator, *shape):
+    return torch.randint(-2, 3, shape, generator=generator).float()
+
+
+def stridden(seed):
+    """Three scales with zero padding, exact in float64 (integers, and halves of them); a pixel sees 15 px far.
+
+    3x3 at full size sees 1 px; 3x3 at half size 2 px; two 3x3 at quarter size 4 px each; pooling and nearest
+    enlargement stay within blocks of 4, which adds 3 px; last a 3x3 of their sum at full size.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    kernels = [integers(generator, 3, 3, 3, 3) for _ in range(5)]
+
+    def run(image):
+        height, width = image.shape[:2]
+        x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].double()
+        x = pad_to_multiple(x, 4)
+        full, half, quarter, again, last = (
+            lambda y, kernel=kernel: F.conv2d(y, kernel.double(), padding=1) for kernel in kernels
+        )
+        x = full(x)
+        y = half(F.avg_pool2d(x, 2))
+        z = again(quarter(F.avg_pool2d(y, 2)))
+        y = y + F.interpolate(z, scale_factor=2)
+        x = last(x + F.interpolate(y, scale_factor=2))
+        return x[0, :, :height, :width].permute(1, 2, 0).float().numpy()
+
+    return run
+
+
+class Network(nn.Module):
+    """Layers that give a tuple."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, blurred):
+        return (self.layers(blurred),)
+
+
+def noise(rng, height, width):
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tiles_equal_the_whole_image_exactly(seed):
+    rng = np.random.default_rng(seed)
+    run, image = stridden(seed), noise(rng, *rng.integers(100, 400, 2))
+    margin = int(rng.integers(15, 25))
+    tile = 3 * margin + int(rng.integers(64, 128))
+    np.testing.assert_array_equal(restoration.tiled(run, image, tile, margin), run(image))
+
+
+def test_a_margin_smaller_than_the_receptive_field_shows():
+    run, image = stridden(0), noise(np.random.default_rng(0), 200, 300)
+    assert not np.array_equal(restoration.tiled(run, image, 128, 4), run(image))
+
+
+def test_a_network_with_real_weights():
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(3, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, 3, 5, padding=2))
+    run = evaluation.restorer(Network(layers))
+    image = noise(np.random.default_rng(1), 150, 333)
+    np.testing.assert_allclose(restoration.tiled(run, image, 100, 4), run(image), rtol=0, atol=1e-5)
+
+
+def test_a_small_image_goes_straight_through():
+    calls = []
+
+    def run(image):
+        calls.append(image.shape)
+        return evaluation.identity(image)
+
+    rng = np.random.default_rng(0)
+    for height, width in ((1, 1), (65, 40), (160, 160)):
+        image = noise(rng, height, width)
+        found = restoration.tiled(run, image, 160, 16)
+        np.testing.assert_array_equal(found, evaluation.identity(image))
+        assert found.dtype == np.float32
+    assert calls == [(1, 1, 3), (65, 40, 3), (160, 160, 3)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_tiles_are_aligned_bounded_and_cover_everything(seed):
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 900, 2)
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([rows % 256, columns % 256, rows // 256 * 16 + columns // 256], -1).astype(np.uint8)
+    margin = int(rng.integers(0, 40))
+    tile = 3 * margin + int(rng.integers(64, 200))
+    shapes = []
+
+    def run(piece):
+        y, x = (int(piece[0, 0, axis]) for axis in (0, 1))
+        assert y % restoration.ALIGN == x % restoration.ALIGN == 0  # 256 is a multiple, so the remainders tell
+        shapes.append(piece.shape)
+        return evaluation.identity(piece)
+
+    np.testing.assert_array_equal(restoration.tiled(run, image, tile, margin), evaluation.identity(image))
+    assert max(max(shape[:2]) for shape in shapes) <= tile
+
+
+def test_no_seam_where_tiles_disagree():
+    """Tiles of random brightness: from one pixel to the next the blend changes by the share of a step at most."""
+    rng = np.random.default_rng(0)
+    for margin in (16, 24):
+        overlap = -(-3 * margin // restoration.ALIGN) * restoration.ALIGN
+        image = noise(rng, 500, 450)
+        found = restoration.tiled(lambda piece: np.full(piece.shape, rng.random(), np.float32), image, 160, margin)
+        steepest = max(np.abs(np.diff(found, axis=axis)).max() for axis in (0, 1))
+        assert found.max() - found.min() > 0.1
+        assert steepest < 1.01 / (overlap - 2 * margin)
+
+
+@pytest.mark.parametrize(("tile", "margin"), [(100, 16), (64, 1), (300, -1), (0, 0)])
+def test_tiles_too_small_for_their_margin(tile, margin):
+    with pytest.raises(ValueError, match=f"tile={tile} and margin={margin} do not fit"):
+        restoration.tiled(evaluation.identity, np.zeros((9, 9, 3), np.uint8), tile, margin)
+
+
+# -------------------------------------------------------------------------------------------------------------- loading
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights"
+
+
+def rewrite(card, **changes):
+    card.write_text(json.dumps(json.loads(card.read_text()) | changes))
+
+
+def test_half_precision_becomes_float32_and_nothing_else_changes(folder):
+    file = awkward.tiny_release(folder)
+    network = restoration.load("tiny")
+    halves, found = load_file(file), network.state_dict()
+    assert not network.training
+    assert found.keys() == halves.keys()
+    for name, half in halves.items():
+        assert half.dtype == torch.float16
+        assert found[name].dtype == torch.float32
+        assert torch.equal(found[name], half.float())
+
+
+def test_a_name_a_path_or_the_default(folder, tmp_path):
+    for seed, name in enumerate(("b", "a", "c")):
+        awkward.tiny_release(folder, name, seed, default=name == "c")
+    elsewhere = awkward.tiny_release(tmp_path / "elsewhere", "d")
+    assert list(restoration.cards()) == ["a", "b", "c"]
+    assert restoration.find("b") == folder / "b.safetensors"
+    assert restoration.find(elsewhere) == restoration.find(str(elsewhere)) == elsewhere
+    assert restoration.find() == folder / "c.safetensors"
+    rewrite(folder / "c.json", default=False)
+    assert restoration.find() == folder / "a.safetensors"
+
+
+def test_imported_weights_have_no_configuration_but_that_of_the_paper(tmp_path):
+    network = models.build("mimounet")
+    file = tmp_path / "mimounet-theirs.safetensors"
+    save_file(network.state_dict(), file)
+    card = {"network": "mimounet", "variant": "paper", "scale": "paper", "sha256": paths.file_sha256(file)}
+    paths.write_text(file.with_suffix(".json"), json.dumps(card))
+    found = restoration.load(file).state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_wrong_names_cards_and_weights_are_told_apart(folder, tmp_path):
+    with pytest.raises(ValueError, match="weights holds no weights; put released ones there"):
+        restoration.load()
+    file = awkward.tiny_release(folder)
+    card, content = file.with_suffix(".json"), file.read_bytes()
+    with pytest.raises(ValueError, match=r"no weights are called 'big'; .*weights holds tiny"):
+        restoration.load("big")
+    with pytest.raises(ValueError, match=r"gone\.safetensors: no such file"):
+        restoration.load(tmp_path / "gone.safetensors")
+    rewrite(card, config={**json.loads(card.read_text())["config"], "widths": [4, 4, 12]})
+    with pytest.raises(ValueError, match="weights of another network or size"):
+        restoration.load("tiny")
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ValueError, match="not the weights of its card, by SHA-256"):
+        restoration.load("tiny")
+    paths.write_text(card, json.dumps({"network": "attentive"}))
+    with pytest.raises(ValueError, match=r"tiny\.json: the card has no variant, sha256"):
+        restoration.load("tiny")
+    paths.write_text(card, "{")
+    with pytest.raises(ValueError, match=r"tiny\.json: no card, since no JSON"):
+        restoration.load("tiny")
+    card.unlink()
+    with pytest.raises(ValueError, match=r"its card tiny\.json is missing"):
+        restoration.load("tiny")
+
+
+def test_deblur_restore_is_there_when_asked_for_and_not_before():
+    assert deblur.restore is restoration.restore
+    with pytest.raises(AttributeError, match="no attribute 'restores'"):
+        _ = deblur.restores
+    code = "import sys, deblur; sys.exit('deblur.restoration' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ------------------------------------------------------------------------------------------------------------ one image
+
+
+class Linear(nn.Module):
+    """Scales each colour, and keeps what it has seen."""
+
+    def __init__(self, *factors, plus=0.0):
+        super().__init__()
+        self.factors = nn.Parameter(torch.tensor(factors or (1.0, 1.0, 1.0))[:, None, None])
+        self.plus = plus
+        self.seen = []
+
+    def forward(self, blurred):
+        self.seen.append(blurred)
+        return (blurred * self.factors + self.plus,)
+
+
+def image_of(rng, *channels, kind=np.uint8, size=None):
+    shape = (*(size or rng.integers(1, 60, 2)), *channels)
+    return rng.integers(0, np.iinfo(kind).max + 1, shape, dtype=kind)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_a_network_that_changes_nothing_changes_nothing(channels, kind, ensemble):
+    rng = np.random.default_rng(len(channels))
+    image = image_of(rng, *channels, kind=kind)
+    before = image.copy()
+    found = restoration.restore(image, Linear(), ensemble)
+    np.testing.assert_array_equal(found, before)
+    np.testing.assert_array_equal(image, before)
+    assert found.dtype == kind
+
+
+def test_eight_bits_are_what_the_evaluation_scores(folder):
+    awkward.tiny_release(folder)
+    image = image_of(np.random.default_rng(0), 3, size=(70, 45))
+    expected = metrics.to_uint8(evaluation.restorer(restoration.load("tiny"))(image))
+    found = restoration.restore(image)
+    assert (found != expected).mean() < 1e-3  # float32 against float64 at a half
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert not np.array_equal(found, image)
+
+
+def test_sixteen_bits_are_computed_and_kept_in_full():
+    image = image_of(np.random.default_rng(0), 3, kind=np.uint16, size=(40, 50))
+    network = Linear(0.5, 0.25, 2.0)
+    found = restoration.restore(image, network)
+    expected = np.rint(np.minimum(image * np.array([0.5, 0.25, 2.0]), 65535))
+    assert np.abs(found - expected).max() <= 1  # float32 at a half
+    assert (found != expected).mean() < 0.3
+    np.testing.assert_allclose(network.seen[-1][0].permute(1, 2, 0), image / 65535, atol=1e-7)
+
+
+@pytest.mark.parametrize("channels", [(), (2,)])
+def test_grey_is_seen_as_three_equal_channels_and_their_mean_comes_back(channels):
+    image, network = image_of(np.random.default_rng(0), *channels, size=(20, 30)), Linear(0.5, 1.0, 0.3)
+    found = restoration.restore(image, network)
+    grey = image[..., 0] if channels else image
+    for channel in network.seen[-1][0]:
+        np.testing.assert_allclose(channel, grey / 255, atol=1e-7)
+    restored = found[..., 0] if channels else found
+    assert np.abs(restored - 0.6 * grey).max() <= 0.5 + 1e-4
+    if channels:
+        np.testing.assert_array_equal(found[..., 1], image[..., 1])
+
+
+def test_alpha_is_copied_and_not_shown_to_the_network():
+    image, network = image_of(np.random.default_rng(0), 4, size=(20, 30)), Linear(0.1, 0.1, 0.1)
+    found = restoration.restore(image, network)
+    np.testing.assert_array_equal(found[..., 3], image[..., 3])
+    assert np.abs(found[..., :3] - 0.1 * image[..., :3]).max() <= 0.5 + 1e-4
+    assert network.seen[-1].shape[1] == 3
+
+
+def test_the_ensemble_is_the_mean_over_eight_symmetries():
+    torch.manual_seed(0)
+    network = Network(nn.Conv2d(3, 3, 5, padding=2))
+    run = evaluation.restorer(network)
+    image = image_of(np.random.default_rng(0), 3, size=(20, 30))
+    each = []
+    for turns, flip in product(range(4), (False, True)):
+        seen = np.rot90(image, turns)
+        restored = run(np.ascontiguousarray(seen[::-1] if flip else seen))
+        each.append(np.rot90(restored[::-1] if flip else restored, -turns))
+    expected = 255 * np.clip(np.mean(each, 0), 0, 1)
+    found = restoration.restore(image, network, ensemble=True)
+    assert np.abs(found - expected).max() <= 0.5 + 1e-3
+    assert np.abs(restoration.restore(image, network) - expected).max() > 1
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_tiles_that_are_asked_for_give_the_whole_image(ensemble):
+    torch.manual_seed(0)
+    network = Network(nn.Sequential(nn.Conv2d(3, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, 3, 5, padding=2)))
+    image = image_of(np.random.default_rng(1), 3, kind=np.uint16, size=(150, 333))
+    whole = restoration.restore(image, network, ensemble)
+    assert np.ptp(whole.astype(int)) > 5000
+    tiles = restoration.restore(image, network, ensemble, tile=100, margin=4)
+    assert np.abs(tiles.astype(int) - whole).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4, 3), np.float32), "uint8 or uint16, got float32; scale it to 0..255"),
+        (np.zeros((4, 4, 3), bool), "got bool"),
+        ([[1, 2], [3, 4]], "got list"),
+        (np.zeros((4, 4, 5), np.uint8), r"got \(4, 4, 5\)"),
+        (np.zeros((4, 4, 1), np.uint8), r"got \(4, 4, 1\)"),
+        (np.zeros((2, 4, 4, 3), np.uint8), r"got \(2, 4, 4, 3\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"not empty, got \(0, 4, 3\)"),
+    ],
+)
+def test_what_is_no_image(image, message):
+    with pytest.raises(ValueError, match=message):
+        restoration.restore(image, Linear())
+
+
+def test_a_result_that_is_not_finite_is_no_image():
+    with pytest.raises(ValueError, match="not finite"):
+        restoration.restore(np.zeros((4, 4, 3), np.uint8), Linear(plus=float("nan")))
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+
+@pytest.mark.parametrize("gigabytes", [0.3, 1.0, 3.0, 5.0])
+def test_tiles_are_as_large_as_memory_allows(gigabytes, monkeypatch):
+    """Two convolutions: the second one's input, of 30 channels, and output live at once, besides the image."""
+    monkeypatch.setattr(restoration, "free_bytes", lambda device: int(gigabytes * 1e9))
+    network = nn.Sequential(nn.Conv2d(3, 30, 3, padding=1), nn.Conv2d(30, 3, 3, padding=1))
+    height, width, cpu = 2000, 3000, torch.device("cpu")
+
+    def taken(tile):
+        return restoration.WORK_SPACE * 4 * (3 + 30 + 3) * min(tile, height) * min(tile, width)
+
+    image = restoration.IMAGE_BYTES * height * width
+    if image > gigabytes * 1e9 / 2:
+        with pytest.raises(ValueError, match="close programs"):
+            restoration.largest_tile(network, height, width, 16, cpu)
+        return
+    room = min(gigabytes * 1e9 / 2, restoration.LIMIT) - image
+    tile = restoration.largest_tile(network, height, width, 16, cpu)
+    assert taken(tile) <= room
+    assert tile == width or taken(tile + 2 * restoration.ALIGN) > room
+    assert tile == width or tile % restoration.ALIGN == 0
+
+
+def test_a_small_image_is_one_tile_even_if_little_is_free(monkeypatch):
+    monkeypatch.setattr(restoration, "free_bytes", lambda device: 50_000_000)
+    assert restoration.largest_tile(nn.Conv2d(3, 3, 3), 40, 50, 48, torch.device("cpu")) >= 50
+
+
+def test_free_memory_is_read_where_the_system_tells_it(monkeypatch):
+    free = restoration.free_bytes(torch.device("cpu"))
+    assert 0 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    monkeypatch.setattr(restoration, "Path", lambda _: paths.PACKAGE / "no such file")
+    assert restoration.free_bytes(torch.device("cpu")) // 2 == restoration.LIMIT
+
+
+def test_a_restoration_stays_within_its_budget(folder):
+    """Three megapixels by tiles take less than the limit; the same image in one tile takes more."""
+    file = awkward.tiny_release(folder)
+    code = f"""
+import numpy as np, resource
+from deblur import restoration
+restoration.LIMIT = 300_000_000
+network, image = restoration.load({str(file)!r}), np.full((1500, 2000, 3), 99, np.uint8)
+restoration.restore(image[:64, :64], network)
+peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+for tile in (None, 2000):
+    restoration.restore(image, network, tile=tile)
+    print(peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    by_tiles, at_once = map(int, done.stdout.split())
+    assert by_tiles < 300_000_000 < at_once
+
+
+# ---------------------------------------------------------------------------------------------------------------- drift
+
+
+def drifts(before, after):
+    return {word for note in restoration.drift(before, after) for word in ("colour", "areas", "pixel") if word in note}
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
+def test_each_kind_of_drift_is_seen_and_no_other(channels, kind):
+    rng = np.random.default_rng(0)
+    unit = np.iinfo(kind).max // 255
+    before = (unit * rng.integers(80, 170, (128, 192, *channels))).astype(kind)
+
+    def changed(by):
+        after = before.astype(int)
+        view = after[..., : 3 if channels in ((3,), (4,)) else 1] if channels else after[..., None]
+        view += np.rint(unit * np.broadcast_to(by, view.shape)).astype(int)
+        return after.astype(kind)
+
+    halves = np.where(np.arange(192) < 96, 14, -14)[None, :, None]
+    signs = np.where(np.indices((128, 192)).sum(0) % 2, 40, -40)[..., None]
+    assert drifts(before, before) == drifts(before, changed(7)) == set()
+    assert drifts(before, changed(9)) == {"colour"}
+    assert drifts(before, changed(halves)) == {"areas"}
+    assert drifts(before, changed(signs)) == {"pixel"}
+    if channels == (4,):
+        after = before.copy()
+        after[..., 3] = 0
+        assert drifts(before, after) == set()
+
+
+# ---------------------------------------------------------------------------------------------------- files and folders
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """`deblur restore` with a network given as the first argument; returns status and what was said."""
+
+    def run(network, *arguments):
+        monkeypatch.setattr(restoration, "load", lambda name: network)
+        status = cli.main(["restore", *map(str, arguments)])
+        return status, capfd.readouterr().err
+
+    return run
+
+
+def save(path, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = image_of(np.random.default_rng(seed), 3, size=(30, 40))
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def tree(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_is_mirrored_and_a_bad_file_does_not_stop_it(tmp_path, command):
+    images = {name: save(tmp_path / "in" / name, seed) for seed, name in enumerate(("a.png", "b/c.tif", "b/d e.PNG"))}
+    (tmp_path / "in" / "b" / "bad.jpg").write_text("no picture")
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    save(tmp_path / "in" / ".hidden.png")
+    before, out = tree(tmp_path / "in"), tmp_path / "out"
+    status, said = command(Linear(), tmp_path / "in", "-o", out)
+    assert status == 1
+    assert said.count("deblur: ") == 1
+    assert f"{tmp_path / 'in' / 'b' / 'bad.jpg'}: not a PNG" in said
+    assert tree(out).keys() == images.keys()
+    for name, pixels in images.items():
+        np.testing.assert_array_equal(np.asarray(Image.open(out / name)), pixels)
+    assert tree(tmp_path / "in") == before
+
+
+def test_what_is_there_is_replaced_only_if_asked(tmp_path, command):
+    save(tmp_path / "a.png")
+    arguments = (tmp_path / "a.png", "-o", tmp_path / "out" / "b.png")
+    assert command(Linear(), *arguments) == (0, "")
+    first = tree(tmp_path / "out")
+    status, said = command(Linear(0.5, 1.0, 1.0), *arguments)
+    assert (status, tree(tmp_path / "out")) == (1, first)
+    assert "b.png is already there; give --overwrite" in said
+    assert command(Linear(0.9, 1.0, 1.0), *arguments, "--overwrite")[0] == 0
+    assert tree(tmp_path / "out") != first
+
+
+@pytest.mark.parametrize("link", ["itself", "hard", "symbolic"])
+def test_an_input_is_never_overwritten(link, tmp_path, command):
+    save(tmp_path / "a.png")
+    save(tmp_path / "b.png", 1)
+    out = tmp_path if link == "itself" else tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    if link == "hard":
+        (out / "b.png").hardlink_to(tmp_path / "a.png")  # the result of one would be the other
+    elif link == "symbolic":
+        (out / "b.png").symlink_to(tmp_path / "a.png")
+    before = tree(tmp_path)
+    status, said = command(Linear(0.5, 0.5, 0.5), tmp_path / "a.png", tmp_path / "b.png", "-o", out, "--overwrite")
+    assert status == 1
+    assert "never overwritten" in said
+    after = tree(tmp_path)
+    assert all(after[name] == content for name, content in before.items())
+
+
+def test_two_photographs_of_one_name_do_not_become_one(tmp_path, command):
+    pixels = save(tmp_path / "one" / "a.png")
+    save(tmp_path / "two" / "a.png", 1)
+    status, said = command(Linear(), tmp_path / "one", tmp_path / "two", "-o", tmp_path / "out", "--overwrite")
+    assert status == 1
+    assert f"{tmp_path / 'two' / 'a.png'}: " in said
+    assert "already the result of another photograph" in said
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "a.png")), pixels)
+
+
+def test_results_inside_the_folder_are_not_restored_again(tmp_path, command):
+    save(tmp_path / "a.png")
+    arguments = (tmp_path, "-o", tmp_path / "out", "--overwrite")
+    assert command(Linear(), *arguments)[0] == 0
+    assert command(Linear(), *arguments)[0] == 0
+    assert tree(tmp_path).keys() == {"a.png", "out/a.png"}
+
+
+@pytest.mark.parametrize(("size", "expected"), [((30, 40), (30, 88)), ((20, 90), (48, 90))])
+def test_the_comparison_shows_input_and_result(size, expected, tmp_path, command):
+    Image.fromarray(np.full((*size, 4), 100, np.uint8)).save(tmp_path / "a.png")
+    status, _ = command(Linear(), tmp_path / "a.png", "-o", tmp_path / "b.png", "--compare")
+    both = np.asarray(Image.open(tmp_path / "b-compare.jpg")).astype(int)
+    assert status == 0
+    assert both.shape == (*expected, 3)
+    before, after = np.full((*size, 3), 50, np.uint8), np.full((*size, 3), 200, np.uint16) * 257
+    both = photos.side_by_side(before, after)
+    height, width = size
+    axis = 0 if width > 2 * height else 1
+    first, gap, second = np.split(both, [size[axis], size[axis] + photos.GAP], axis)
+    assert (first == 50).all()
+    assert (gap == 255).all()
+    assert (second == 200).all()
+    assert photos.side_by_side(before[..., 0], before[..., 1]).shape == expected
+
+
+def test_drift_is_said_and_no_failure(tmp_path, command):
+    save(tmp_path / "a.png")
+    status, said = command(Linear(plus=0.2), tmp_path / "a.png", "-o", tmp_path / "b.png")
+    assert status == 0
+    assert f"deblur: {tmp_path / 'a.png'}: drifts from the input: the mean colour" in said
+    assert (tmp_path / "b.png").is_file()
+
+
+def test_places_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path):
+    for name in ("in/a.png", "in/b.png", "there.png"):
+        save(tmp_path / name)
+    (tmp_path / "nothing").mkdir()
+    one, several = [tmp_path / "in" / "a.png"], [tmp_path / "in" / "a.png", tmp_path / "in" / "b.png"]
+    for photographs, out, message in (
+        (several, "out.png", "a folder is needed for more than one photograph"),
+        (several, "there.png", "a folder is needed"),
+        ([tmp_path / "in"], "out.jpg", "a folder is needed"),
+        ([tmp_path / "in"], "in", "would lie among the photographs"),
+        ([tmp_path / "nothing"], "out", "no PNG, JPEG, TIFF or WebP in"),
+        (one, "out.bmp", "no kind of picture that is written here"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            photos.find(photographs, tmp_path / out)
+    assert photos.find(one, tmp_path / "out") == [(one[0], tmp_path / "out" / "a.png")]
+    assert photos.find(one, tmp_path / "new.tif") == [(one[0], tmp_path / "new.tif")]
