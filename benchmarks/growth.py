@@ -1,6 +1,6 @@
 """How time and memory grow with the lines of an image, the batch and the number of pairs, for the five networks.
 
-`python -m benchmarks.growth` measures for about half an hour and writes `results/growth/growth.csv` and `growth.png`;
+`python -m benchmarks.growth` measures for about twenty minutes and writes `results/growth/growth.csv` and `growth.png`;
 Linux only. Every measurement has a process of its own. `peak_mib` is what its resident memory grows by at most, inputs
 excluded; `counted_mib` is what PyTorch's operations return and hold at once, counted on the meta device. Widths are
 those of a recipe's scale: paper size where a pass takes no more than `MOST_GMACS`, and the small networks of mini.
@@ -36,7 +36,7 @@ HEIGHTS = (256, 512, 720, 1080, 2160)  # of images of 16:9
 BATCHES = (1, 2, 4, 8)  # of 256x256
 PAIRS = (4, 8, 16, 32)  # of the bundled test split
 TILE, MARGIN = 384, 32
-MOST_GMACS = 4000
+MOST_GMACS = 1500
 LIMIT = 15 * 2**30
 """Bytes that a measurement may take; one that needs more is left empty."""
 
