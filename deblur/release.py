@@ -71,7 +71,8 @@ def release(run: runs.Run, name: str, default: bool = False) -> Path:
 
 def _card(run: runs.Run, name: str, network: torch.nn.Module) -> dict[str, object]:
     plan, made = run.plan, run.provenance
-    data = {"trained_on": {"bundled": list(bench.SCENES["train"]), "photographs": plan.photographs.manifest}}
+    fresh = {"bundled": list(bench.SCENES["train"]), "photographs": plan.photographs.manifest}
+    data = {"trained_on": fresh if plan.recipe.data == "photographs" else plan.data.label}
     data |= {"tested_on": plan.data.label, "fingerprint": plan.data.fingerprint}
     return {
         "name": name,

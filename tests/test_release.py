@@ -51,7 +51,7 @@ def test_the_card_says_where_weights_come_from(run):
     assert (card["network"], card["scale"], card["precision"]) == ("attentive", "smoke", "float16")
     assert card["parameters"] == sum(p.numel() for p in run.network().parameters())
     assert card["recipe"]["key"] == run.plan.key
-    assert card["data"]["tested_on"] == "mini gopro (blur)"
+    assert card["data"]["tested_on"] == card["data"]["trained_on"] == "mini gopro (blur)"
     assert card["default"] is True
     assert any("defocus" in limit for limit in card["limits"])
 
