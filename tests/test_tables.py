@@ -158,6 +158,7 @@ def test_status_counts_rows_and_write_status_replaces_only_the_table(tmp_path, m
     folder = tables.folder("mini", "attentive")
     (folder / "tables").mkdir(parents=True)
     rows = {"psnr_db_printed": [1.0, 2.0, None], "psnr_db_measured": [1.0, None, 2.0]}  # the last is ours
+    rows["runtime_ms_measured"] = [None, None, 3.0]  # one measured cell makes a row live
     pd.DataFrame(rows).to_csv(folder / "tables" / "table1.csv")
     pd.DataFrame({"psnr_db_printed": [1.0], "ssim_measured": [None]}).to_csv(folder / "tables" / "table2.csv")
     pd.DataFrame({"equations_printed": ["n", "> n"], "rank": [1, 2]}).to_csv(folder / "tables" / "table3.csv")
