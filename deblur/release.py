@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -48,7 +49,8 @@ def release(run: runs.Run, name: str, default: bool = False) -> Path:
         The weights file.
 
     Raises:
-        ValueError: if the file would be larger than `LARGEST_MB` or values do not fit into half precision.
+        ValueError: if the file would be larger than `LARGEST_MB`, values do not fit into half precision, or the
+            network does not gain.
     """
     plan, path = run.plan, paths.weights_dir() / f"{name}.safetensors"
     halves = rounded(load_file(plan.folder / "model.safetensors"))
@@ -63,7 +65,10 @@ def release(run: runs.Run, name: str, default: bool = False) -> Path:
         size_mb = draft.stat().st_size / 1e6
         if size_mb > LARGEST_MB:
             raise ValueError(f"{name} has {size_mb:.1f} MB, more than {LARGEST_MB:.0f}: train smaller widths")
-        card = _card(run, name, network) | {"scores": _scores(scores, blurred), "file_mb": round(size_mb, 3)}
+        summary = _scores(scores, blurred)
+        if summary["gain_db"] <= 0:
+            raise ValueError(f"{name} gains {summary['gain_db']:+.3f} dB on the test split: train it for longer")
+        card = _card(run, name, network) | {"scores": summary, "file_mb": round(size_mb, 3)}
         card |= {"sha256": paths.file_sha256(draft), "default": default, "limits": list(LIMITS)}
         paths.write_text(path.with_suffix(".json"), json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     return path
@@ -88,7 +93,7 @@ def _card(run: runs.Run, name: str, network: torch.nn.Module) -> dict[str, objec
     }
 
 
-def _scores(scores, blurred) -> dict[str, float]:
+def _scores(scores: pd.DataFrame, blurred: pd.DataFrame) -> dict[str, float]:
     """Means over the test pairs, and the spread of the gain over them."""
     gained = evaluation.add_gain(scores, blurred)["gain_db"]
     summary = evaluation.summarise(scores, blurred)

@@ -50,21 +50,46 @@ def test_the_tree_has_full_size_blur_and_its_truth():
     assert runs.open_data().label == "mini gopro (blur)"
 
 
+@pytest.mark.parametrize("kind", blur.KINDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_ways_are_those_of_the_camera_model(kind, seed):
+    """Homographies in single precision against the pinhole camera in double precision, point by point."""
+    rng = np.random.default_rng([3, seed])
+    motion = blur.random_motion(rng, kind, bench.FRAME_SIZE, bench.TRAIN_PATH_PX)
+    y, x, height, width = (int(rng.integers(low, high)) for low, high in ((0, 150), (0, 250), (1, 106), (1, 134)))
+    rows, columns = np.mgrid[y : y + height, x : x + width].astype(float)
+    expected, _ = blur.trajectories(motion, torch.from_numpy(np.stack([columns, rows], -1)), bench.FRAME_SIZE)
+    found = bench.trajectories(motion, (y, x, height, width))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_crop_is_the_window_of_the_whole_exposure(photos, seed):
     """Against `blur.expose` in double precision with the same draws; single precision moves hardly a value."""
     source = bench.Photographs(photos)
     blurred, sharp = source.crop(np.random.default_rng(seed), 64, 0.25)
     rng = np.random.default_rng(seed)
-    scene = source.scenes[rng.integers(len(source.scenes))]
+    scene, origin, window = source.window(rng, 64, 0.25)
     motion = blur.random_motion(rng, str(rng.choice(mini.KIND_CYCLE)), bench.FRAME_SIZE, bench.TRAIN_PATH_PX)
-    origin = bench.random_origin(rng, scene)
-    window = bench.random_window(rng, *bench.FRAME_SIZE, 64, 0.25)
     exposure = blur.expose(scene / torch.tensor(255.0, dtype=torch.float64), motion, origin, bench.FRAME_SIZE, window)
     assert (sharp == exposure.sharp.permute(1, 2, 0).numpy()).all()
     difference = np.abs(blurred.astype(int) - exposure.blurred().permute(1, 2, 0).numpy())
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01
+
+
+def test_windows_with_detail_are_preferred(photos):
+    """A scene that is half sky and half leaves: of four windows one nearly always sees leaves."""
+    leaves = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 400, 520), dtype=np.uint8))
+    leaves[:, :, :260] = 128
+    source = bench.Photographs()
+    source.__dict__["scenes"] = [leaves]
+    seen = []
+    for seed in range(60):
+        scene, (left, top), (y, x, height, width) = source.window(np.random.default_rng(seed), 64, 0.0)
+        seen.append(bool(scene[:, top + y : top + y + height, left + x : left + x + width].float().std() > 1))
+    assert sum(seen) >= 57
 
 
 def test_crops_stay_inside_the_scene_for_many_draws(photos):
@@ -78,7 +103,7 @@ def test_photographs_are_found_reduced_and_named(photos):
     source = bench.Photographs(photos)
     assert list(source.files) == ["a.png", "b/c.jpg"]
     shapes = [tuple(scene.shape[1:]) for scene in source.scenes[len(bench.SCENES["train"]) :]]
-    assert shapes == [(400, 520), (1100, 1200)]
+    assert shapes == [(400, 520), (550, 600)]  # the second is halved until it has at most 1080 rows
     assert set(source.manifest) == {"a.png", "b/c.jpg"}
     other = dict(source.manifest) | {"a.png": "0" * 64}
     assert bench.fingerprint(other) != source.fingerprint == bench.fingerprint(source.manifest)

@@ -4,26 +4,35 @@ import json
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from deblur import evaluation, models, paths, release, runs, training
+from deblur import cli, evaluation, models, paths, release, runs, training
+from deblur.data import official
+from deblur.data.loading import as_tensor
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, mini_root):
-    """A finished training of no steps at smoke size, its weights drawn at random near the identity."""
+    """A finished training at smoke size: a few steps on the very pairs that are scored, so that it gains."""
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
     plan = runs.Plan(runs.open_data(mini_root), "attentive", scale="smoke")
     network = plan.network()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.01 * torch.randn_like(parameter))
+    blurred, sharp = (torch.stack(images) for images in zip(*(_tensors(pair) for pair in plan.data.pairs("test", 4))))
+    optimiser = torch.optim.Adam(network.parameters(), 1e-4)
+    for _ in range(12):
+        optimiser.zero_grad()
+        F.mse_loss(network(blurred)[0], sharp).backward()
+        optimiser.step()
     training.save_weights(network, plan.folder / "model.safetensors")
     record = runs.provenance() | {"device": "nowhere", "training_seconds": 1.0}
     paths.write_text(plan.folder / "provenance.json", json.dumps(record))
     return runs.Run(plan)
+
+
+def _tensors(pair):
+    return [as_tensor(image) for image in official.read_pair(pair)]
 
 
 def test_the_file_is_the_run_in_half_precision_and_its_scores_are_the_files(run):
@@ -61,6 +70,29 @@ def test_too_large_files_leave_nothing(run, monkeypatch):
     with pytest.raises(ValueError, match="train smaller widths"):
         release.release(run, "tiny")
     assert not list(paths.weights_dir().glob("*"))
+
+
+def test_what_does_not_gain_is_not_released(run):
+    network = run.plan.network()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1)
+    training.save_weights(network, run.plan.folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"tiny gains -\d+\.\d+ dB on the test split: train it for longer"):
+        release.release(run, "tiny")
+    assert not list(paths.weights_dir().glob("*"))
+
+
+def test_the_command_releases_finished_trainings_only(run, capsys, monkeypatch):
+    command = ["weights", "release", "attentive", "tiny", "--scale", "smoke"]
+    assert cli.main(command) == 1
+    assert "holds no finished training" in capsys.readouterr().err
+    monkeypatch.setattr(runs, "is_complete", lambda plan: plan.key == run.plan.key)
+    monkeypatch.setattr(runs, "open_data", lambda *_, **__: run.plan.data)
+    assert cli.main([*command, "--default"]) == 0
+    card = json.loads((paths.weights_dir() / "tiny.json").read_text())
+    assert card["default"] is True
+    assert card["scores"]["gain_db"] > 0
 
 
 def test_values_that_half_precision_cannot_hold_are_named():
