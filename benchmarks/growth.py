@@ -1,9 +1,10 @@
 """How time and memory grow with the lines of an image, the batch and the number of pairs, for the five networks.
 
-`python -m benchmarks.growth` measures for about twenty minutes and writes `results/growth/growth.csv` and `growth.png`;
-Linux only. Every measurement has a process of its own. `peak_mib` is what its resident memory grows by at most, inputs
-excluded; `counted_mib` is what PyTorch's operations return and hold at once, counted on the meta device. Widths are
-those of a recipe's scale: paper size where a pass takes no more than `MOST_GMACS`, and the small networks of mini.
+`python -m benchmarks.growth` measures for about half an hour and writes `results/growth/growth.csv` and `growth.png`;
+interrupted, it goes on where it was on the same machine and commit. Linux only. Every measurement has a process of its
+own. `peak_mib` is what its resident memory grows by at most, inputs excluded; `counted_mib` is what PyTorch's
+operations return and hold at once, counted on the meta device. Widths are those of a recipe's scale: paper size where a
+pass takes no more than `MOST_GMACS`, and the small networks of mini.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.__main__ import machine
 from deblur import complexity, evaluation, models, paths, recipes, restoration, runs
+from deblur.journal import Journal
 from deblur.losses import LOSSES
 from deblur.notebooks import PAPERS
 
@@ -184,15 +186,20 @@ def main() -> None:
     # A process that has imported everything, and computed nothing, forks one for each measurement.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["deblur.notebooks", "matplotlib.pyplot"])
+    options.out.mkdir(parents=True, exist_ok=True)
+    journal = Journal(options.out / "growth.journal", stamp)
     rows = []
     with context.Pool(1, maxtasksperchild=1) as pool:
         for case in tqdm(list(cases(*series)), mininterval=5):
-            measured = pool.apply(measure, (case,))
-            rows.append(asdict(case) | case.counts() | measured | stamp)
+            key = " ".join(map(str, asdict(case).values()))
+            if key not in journal.rows:
+                journal.append(key, "", pool.apply(measure, (case,)))
+            rows.append(asdict(case) | case.counts() | journal.rows[key][1] | stamp)
     table = pd.DataFrame(rows)
     paths.write_text(options.out / "growth.csv", table.to_csv(index=False, float_format="%.5g"))
     with paths.replacing(options.out / "growth.png") as draft:
         draw(table).savefig(draft, dpi=110, metadata={"Software": None})
+    journal.path.unlink()
     print(options.out)
 
 
