@@ -1,6 +1,6 @@
 # Two commands do everything on a bare machine with Python 3.11 or newer:
 #   make reproduce     set up, then run every paper's notebook at scale mini (PAPERS=attentive SCALE=smoke narrow it)
-#   make test          set up, then lint, unit tests and the notebooks at scale smoke
+#   make test          set up, then lint, types, unit tests and the notebooks at scale smoke
 PYTHON ?= python3
 BIN := .venv/bin
 SCALE ?= mini
@@ -29,13 +29,14 @@ reproduce: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto
 	$(BIN)/python -m deblur.notebooks $(SMOKE)
 	DEBLUR_RUNS=$(CURDIR)/build/runs DEBLUR_RESULTS=$(CURDIR)/build/results \
 		$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 $(SMOKE)
 
 lab: setup
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks/explore.ipynb
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -1,5 +1,10 @@
 """Five motion-deblurring papers, reproduced: networks, data, protocols, and printed beside measured."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deblur.restoration import restore as restore
+
 __version__ = "0.1.0"
 
 
@@ -18,7 +23,7 @@ def _check_torchvision() -> None:
 _check_torchvision()
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """`deblur.restore`, loaded when it is asked for."""
     if name == "restore":
         from deblur.restoration import restore

@@ -2,9 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # commands import what they need, so that --help is quick
+    from deblur.evaluation import Method
+    from deblur.runs import Plan
+
+Commands = argparse._SubParsersAction
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _add_restore(commands) -> None:
+def _add_restore(commands: Commands) -> None:
     restore = commands.add_parser(
         "restore",
         help="deblur your own photographs",
@@ -39,7 +46,7 @@ def _add_restore(commands) -> None:
     restore.set_defaults(run=_restore)
 
 
-def _restore(options) -> int:
+def _restore(options: argparse.Namespace) -> int:
     from deblur import photos
 
     names = ("photos", "out", "model", "ensemble", "tile", "compare", "overwrite")
@@ -47,7 +54,7 @@ def _restore(options) -> int:
     return 1 if failed else 0
 
 
-def _add_data(commands) -> None:
+def _add_data(commands: Commands) -> None:
     data = commands.add_parser("data", help="write or check a benchmark").add_subparsers(required=True, metavar="WHAT")
     mini = data.add_parser("mini", help="write the bundled benchmark, or check that it is whole")
     mini.add_argument("--flavour", default="gopro", help="hide, realblur_j, ... or all (default: gopro)")
@@ -76,7 +83,7 @@ def _add_data(commands) -> None:
     own.set_defaults(run=_data_synthesize)
 
 
-def _data_pack(options) -> None:
+def _data_pack(options: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
     from deblur import runs
@@ -89,7 +96,7 @@ def _data_pack(options) -> None:
     print(folder, f"{size / 1e9:.2f} GB", sep="\n")
 
 
-def _data_mini(options) -> None:
+def _data_mini(options: argparse.Namespace) -> None:
     from deblur.data import mini
 
     for flavour in mini.all_flavours() if options.flavour == "all" else [options.flavour]:
@@ -97,7 +104,7 @@ def _data_mini(options) -> None:
         print(mini.ensure(flavour, options.root / f"mini-{flavour}" if several else options.root))
 
 
-def _data_check(options) -> int:
+def _data_check(options: argparse.Namespace) -> int:
     from tqdm.auto import tqdm
 
     from deblur.data.check import check
@@ -109,7 +116,7 @@ def _data_check(options) -> int:
     return 0 if report.usable else 1
 
 
-def _data_synthesize(options) -> None:
+def _data_synthesize(options: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
     from deblur.data.synthesis import synthesize
@@ -136,7 +143,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photos", default="", help="scale bench: sharp photographs to train on, besides bundled ones")
 
 
-def _plan(options):
+def _plan(options: argparse.Namespace) -> "Plan":
     from deblur import runs
 
     if options.scale == "paper" and not options.data:
@@ -150,7 +157,7 @@ def _plan(options):
     return plan
 
 
-def _add_train(commands) -> None:
+def _add_train(commands: Commands) -> None:
     train = commands.add_parser("train", help="train a network; called again, it continues or finds it done")
     train.add_argument("paper", help="attentive, ...")
     _add_run_options(train)
@@ -159,7 +166,7 @@ def _add_train(commands) -> None:
     train.set_defaults(run=_train)
 
 
-def _train(options) -> None:
+def _train(options: argparse.Namespace) -> None:
     from deblur import runs
 
     plan = _plan(options)
@@ -167,7 +174,7 @@ def _train(options) -> None:
     print(plan.folder)
 
 
-def _add_plan(commands) -> None:
+def _add_plan(commands: Commands) -> None:
     plan = commands.add_parser("plan", help="list the trainings of a paper, their commands and their hours")
     plan.add_argument("paper", help="attentive, ...")
     plan.add_argument("--scale", default="paper", help="smoke, mini, bench or paper (default: paper)")
@@ -179,7 +186,7 @@ def _add_plan(commands) -> None:
     plan.set_defaults(run=_print_plan)
 
 
-def _print_plan(options) -> None:
+def _print_plan(options: argparse.Namespace) -> None:
     import json
 
     from deblur import planning, runs
@@ -194,7 +201,7 @@ def _print_plan(options) -> None:
             print(planning.summary(table))
 
 
-def _add_evaluate(commands) -> None:
+def _add_evaluate(commands: Commands) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="score a trained network, a weights file or restored images",
@@ -218,7 +225,7 @@ def _add_evaluate(commands) -> None:
     evaluate.set_defaults(run=_evaluate)
 
 
-def _evaluate(options) -> None:
+def _evaluate(options: argparse.Namespace) -> None:
     by_benchmark = options.weights or options.restored or options.blurred
     if bool(options.paper) == bool(by_benchmark):
         raise ValueError("evaluate what? Give a paper, or one of --weights, --restored and --blurred")
@@ -228,7 +235,7 @@ def _evaluate(options) -> None:
     (_evaluate_benchmark if by_benchmark else _evaluate_run)(options)
 
 
-def _evaluate_run(options) -> None:
+def _evaluate_run(options: argparse.Namespace) -> None:
     from deblur import evaluation, runs
 
     plan = _plan(options)
@@ -240,12 +247,12 @@ def _evaluate_run(options) -> None:
     _print_numbers(evaluation.summarise(run.scores(), blurred))
 
 
-def _print_numbers(numbers) -> None:
+def _print_numbers(numbers: Mapping[str, float]) -> None:
     for name, value in numbers.items():
         print(f"{name:24} {value:.4f}")
 
 
-def _evaluate_benchmark(options) -> None:
+def _evaluate_benchmark(options: argparse.Namespace) -> None:
     from deblur import evaluation
     from deblur.data import official
 
@@ -269,7 +276,7 @@ def _evaluate_benchmark(options) -> None:
     print(options.out)
 
 
-def _method(options, files):
+def _method(options: argparse.Namespace, files: Mapping[str, Path] | None) -> "tuple[Method, dict[str, str]]":
     """What restores, and the columns that name it."""
     import torch
     from safetensors import SafetensorError
@@ -279,7 +286,7 @@ def _method(options, files):
 
     if options.blurred:
         return lambda pair: evaluation.identity, {"method": "blurred input"}
-    if options.restored:
+    if files is not None:
         return evaluation.from_files(files), {"method": "restored images"}
     config = recipes.recipe(options.network, options.variant, options.scale).config
     network = models.build(options.network, options.variant, **config)
@@ -295,7 +302,7 @@ def _method(options, files):
     return lambda pair: restore, {"method": method, "weights": weights, "code": code, "device": device}
 
 
-def _add_weights(commands) -> None:
+def _add_weights(commands: Commands) -> None:
     weights = commands.add_parser("weights", help="released weights, and those that other projects published")
     what = weights.add_subparsers(required=True, metavar="WHAT")
     known = what.add_parser("list", help="the networks that 'deblur restore' knows by name")
@@ -306,9 +313,15 @@ def _add_weights(commands) -> None:
     take.add_argument("--variant", default="paper", help="of the network (default: paper)")
     take.add_argument("--out", type=Path, help="safetensors file; its card is written beside it (default: beside FILE)")
     take.set_defaults(run=_weights_import)
+    give = what.add_parser("release", help="round a finished training to half precision, score it and write its card")
+    give.add_argument("paper", help="attentive, ...")
+    give.add_argument("name", help="of the released files, e.g. attentive-bench")
+    give.add_argument("--default", action="store_true", help="what 'deblur restore' takes unless told otherwise")
+    _add_run_options(give)
+    give.set_defaults(run=_weights_release, scale="bench")
 
 
-def _weights_list(options) -> None:
+def _weights_list(options: argparse.Namespace) -> None:
     from deblur import paths, restoration
 
     folder, cards = paths.weights_dir(), restoration.cards()
@@ -322,14 +335,24 @@ def _weights_list(options) -> None:
         print(name, *facts, *card.get("limits", [])[:1], sep="  ")
 
 
-def _weights_import(options) -> None:
+def _weights_import(options: argparse.Namespace) -> None:
     from deblur import weights
 
     out = weights.import_published(options.network, options.file, options.variant, options.out)
     print(out, weights.card_path(out), sep="\n")
 
 
-def _add_reproduce(commands) -> None:
+def _weights_release(options: argparse.Namespace) -> None:
+    from deblur import release, runs
+
+    plan = _plan(options)
+    if not runs.is_complete(plan):
+        raise ValueError(f"{plan.folder} holds no finished training: run 'deblur train' with the same options first")
+    path = release.release(runs.Run(plan), options.name, options.default)
+    print(path, path.with_suffix(".json"), sep="\n")
+
+
+def _add_reproduce(commands: Commands) -> None:
     reproduce = commands.add_parser("reproduce", help="run the papers' notebooks headlessly")
     reproduce.add_argument("papers", nargs="*", help="attentive, ... (default: all there are)")
     reproduce.add_argument("--scale", default="mini", help="smoke, mini, bench or paper (default: mini)")
@@ -338,7 +361,7 @@ def _add_reproduce(commands) -> None:
     reproduce.set_defaults(run=_reproduce)
 
 
-def _reproduce(options) -> None:
+def _reproduce(options: argparse.Namespace) -> None:
     from deblur import notebooks
 
     papers = options.papers or notebooks.available()
@@ -347,13 +370,13 @@ def _reproduce(options) -> None:
         print(path)
 
 
-def _add_status(commands) -> None:
+def _add_status(commands: Commands) -> None:
     status = commands.add_parser("status", help="print the status table, or put it into the README")
     status.add_argument("--write", action="store_true", help="replace the table in README.md")
     status.set_defaults(run=_status)
 
 
-def _status(options) -> None:
+def _status(options: argparse.Namespace) -> None:
     from deblur import tables
 
     if options.write:

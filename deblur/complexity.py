@@ -7,6 +7,7 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import torch
@@ -28,7 +29,7 @@ def sizes(count: int) -> dict[str, float]:
     return {"size_mb": 4 * count / 1e6, "size_mib": 4 * count / 2**20}
 
 
-def on_meta(name: str, variant: str = "paper", **overrides) -> nn.Module:
+def on_meta(name: str, variant: str = "paper", **overrides: Any) -> nn.Module:
     """A network without weights."""
     with torch.device("meta"):
         return build(name, variant, **overrides)
@@ -52,7 +53,7 @@ def _flop_counter() -> FlopCounterMode:
     return FlopCounterMode(display=False, custom_mapping={torch.ops.torchvision.deform_conv2d: _deform_conv2d_flops})
 
 
-def _deform_conv2d_flops(x: torch.Size, weight: torch.Size, *_, out_shape: torch.Size, **__) -> int:
+def _deform_conv2d_flops(x: torch.Size, weight: torch.Size, *_: object, out_shape: torch.Size, **__: object) -> int:
     """As an ordinary convolution; like all elementwise work, interpolation is not counted."""
     return 2 * out_shape.numel() * weight[1:].numel()
 
@@ -170,12 +171,14 @@ def time_groups(
 class _LiveBytes(TorchDispatchMode):
     """Adds up the storages that operations make, until these are freed."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = 0
         self.known: dict[int, int] = {}
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         for tensor in tree_leaves((args, kwargs)):
             if isinstance(tensor, torch.Tensor):
                 self._meet(tensor, 0)
@@ -208,7 +211,7 @@ def peak_bytes(module: nn.Module, *inputs: torch.Tensor) -> int:
     return live.peak
 
 
-def device_name(device: str = "cpu") -> str:
+def device_name(device: str | torch.device = "cpu") -> str:
     """The GPU's name, or "CPU, N threads"."""
     if str(device).startswith("cuda"):
         return torch.cuda.get_device_name(device)

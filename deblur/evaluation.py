@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -228,7 +229,7 @@ def video_means(scores: pd.DataFrame, columns: Sequence[str]) -> dict[str, float
 
 
 _FULL = ("psnr_db", "psnr_float_db", "ssim_gauss_rgb", "ssim_matlab_volume")
-PROTOCOLS = {
+PROTOCOLS: dict[str, dict[str, Any]] = {
     "full_rgb8": {
         "score": score,
         "benchmarks": ("gopro", "hide", "realblur_j", "realblur_r", "flat"),
@@ -330,7 +331,7 @@ def restored_files(folder: Path, pairs: Sequence[official.Pair], protocol: str) 
     """
     if not folder.is_dir():
         raise official.DataError(f"{folder}: no such folder; give the one that holds the restored images")
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in official.SUFFIXES and not path.name.startswith("."):
             name = path.relative_to(folder).with_suffix("").as_posix()

@@ -42,8 +42,10 @@ class Journal:
         line = _line({"key": key, "stamp": stamp, "row": row})
         with open(self.path, "ab") as stream:
             stream.write(line)
-        self.rows[key] = (stamp, _entry(line)["row"])
-        return self.rows[key][1]
+        written = _entry(line)
+        assert written is not None  # a whole line
+        self.rows[key] = (stamp, written["row"])
+        return written["row"]
 
 
 def _line(content: dict) -> bytes:

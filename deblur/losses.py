@@ -21,7 +21,7 @@ def resize_like(sharp: Tensor, output: Tensor) -> Tensor:
 
 def multi_scale_mse(outputs: tuple[Tensor, ...], sharp: Tensor) -> Tensor:
     """Sum over scales of the mean squared error (attentive, Eq. 8; the mean a scale is our reading)."""
-    return sum(F.mse_loss(output, resize_like(sharp, output)) for output in outputs)
+    return sum(F.mse_loss(output, resize_like(sharp, output)) for output in outputs)  # type: ignore[return-value]  # there is an output
 
 
 def gradient_loss(restored: Tensor, sharp: Tensor) -> Tensor:
@@ -168,9 +168,9 @@ def mprnet(
     """Charbonnier error of images and of their edges, summed over stages (MPRNet, Eqs. 1 to 3)."""
     errors, nought = [output - resize_like(sharp, output) for output in outputs], sharp.new_zeros(())
     return {
-        "charbonnier": sum(charbonnier(error, nought) for error in errors),
+        "charbonnier": sum(charbonnier(error, nought) for error in errors),  # type: ignore[dict-item]  # there is an output
         # Edges are linear in the image.
-        "edge": lambda_edge * sum(charbonnier(laplacian(error), nought) for error in errors),
+        "edge": lambda_edge * sum(charbonnier(laplacian(error), nought) for error in errors),  # type: ignore[dict-item]  # there is an output
     }
 
 
@@ -203,20 +203,20 @@ def sgenet(
     errors = [output - halved_like(sharp, output) for output in chosen[images]]
     nought = sharp.new_zeros(())
     return {
-        "charbonnier": sum(charbonnier(error, nought) for error in errors),
+        "charbonnier": sum(charbonnier(error, nought) for error in errors),  # type: ignore[dict-item]  # there is an output
         # The Laplacian is linear: that of the error is the error of the Laplacians.
-        "edge": lambda_edge * sum(charbonnier(laplacian(error), nought) for error in errors),
+        "edge": lambda_edge * sum(charbonnier(laplacian(error), nought) for error in errors),  # type: ignore[dict-item]  # there is an output
     }
 
 
 def l1(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
     """Absolute error, summed over all outputs."""
-    return {"l1": sum(F.l1_loss(output, resize_like(sharp, output)) for output in outputs)}
+    return {"l1": sum(F.l1_loss(output, resize_like(sharp, output)) for output in outputs)}  # type: ignore[dict-item]  # there is an output
 
 
 def spectral_l1(restored: Tensor, sharp: Tensor) -> Tensor:
     """Absolute error of the Fourier transforms of images (N,C,H,W), unscaled, mean over real and imaginary parts."""
-    return F.l1_loss(*(torch.view_as_real(torch.fft.fft2(image)) for image in (restored, sharp)))
+    return F.l1_loss(*(torch.view_as_real(torch.fft.fft2(image)) for image in (restored, sharp)))  # type: ignore[arg-type]  # two images
 
 
 def mimounet(
@@ -224,7 +224,7 @@ def mimounet(
 ) -> dict[str, Tensor]:
     """Absolute errors of images and of their Fourier transforms, summed over scales (MIMO-UNet, Eqs. 8 to 10)."""
     spectral = sum(spectral_l1(output, resize_like(sharp, output)) for output in outputs)
-    return l1(outputs, sharp) | {"spectral": lambda_spectral * spectral}
+    return l1(outputs, sharp) | {"spectral": lambda_spectral * spectral}  # type: ignore[return-value]  # there is an output
 
 
 def psnr(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> dict[str, Tensor]:

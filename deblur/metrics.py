@@ -237,7 +237,7 @@ def ssim_matlab_volume(restored: np.ndarray, sharp: np.ndarray) -> float:
     _check_pair(restored, sharp)
     border = (_RADIUS,) * 4
     padded = (cv2.copyMakeBorder(image, *border, cv2.BORDER_REPLICATE) for image in (restored, sharp))
-    return float(_ssim_map(*padded, channel_mix()).mean())
+    return float(_ssim_map(*padded, channel_mix()).mean())  # type: ignore[call-arg]  # two images
 
 
 def _ssim_means(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
@@ -333,7 +333,7 @@ def _ecc_homography(restored: np.ndarray, sharp: np.ndarray) -> np.ndarray | Non
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 0.0)
     start = np.eye(3, dtype=np.float32)
     try:
-        _, homography = cv2.findTransformECC(*grey, start, cv2.MOTION_HOMOGRAPHY, criteria, None, 5)
+        _, homography = cv2.findTransformECC(*grey, start, cv2.MOTION_HOMOGRAPHY, criteria, None, 5)  # type: ignore[call-overload]  # two images
     except cv2.error:
         return None
     return homography.astype(np.float64) if np.isfinite(homography).all() else None

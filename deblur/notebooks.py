@@ -19,8 +19,10 @@ from deblur.runs import Data, Run, protocol_scores, provenance
 
 PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
 NOTEBOOKS = (*PAPERS, "comparison")
+EXPLORE = "explore"
+"""The notebook for looking around: it has no tables, so `reproduce` leaves it out."""
 PARAMETERS = {"scale": str, "data_root": str, "seed": int}
-"""The parameters of every paper's notebook and their types."""
+"""The parameters of every notebook and their types."""
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _STARTED = time.time()
@@ -182,7 +184,7 @@ def _assert_whole(path: Path) -> None:
 
 
 def available() -> list[str]:
-    """The notebooks that exist: one a paper, and the comparison of all networks."""
+    """The notebooks with tables that exist: one a paper, and the comparison of all networks."""
     return [paper for paper in NOTEBOOKS if notebook_path(paper).is_file()]
 
 
@@ -227,13 +229,44 @@ def _deliver(draft: Path, path: Path) -> Path:
     return path
 
 
+CHECKED = "NBVAL_CHECK_OUTPUT"
+"""What cells are marked with whose output is the same everywhere: it is committed, and compared by `make test`."""
+
+
+def stripped(content: Mapping) -> dict:
+    """A notebook as it is committed: without output, but for marked cells, and without what a session leaves behind."""
+    cells = []
+    for cell in content["cells"]:
+        clean = dict(cell) | {
+            "metadata": {name: cell["metadata"][name] for name in ("tags",) if name in cell["metadata"]}
+        }
+        if cell["cell_type"] == "code":
+            kept = cell["outputs"] if CHECKED in "".join(cell["source"]) else []
+            clean["outputs"] = [
+                output | ({"execution_count": None} if "execution_count" in output else {}) for output in kept
+            ]
+            clean["execution_count"] = 1 if kept else None
+        cells.append(clean)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return dict(content) | {"cells": cells, "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}}}
+
+
+def strip(path: Path) -> bool:
+    """Leave a notebook as it is committed, see `stripped`; returns whether it was not."""
+    before = path.read_text(encoding="utf-8")
+    after = json.dumps(stripped(json.loads(before)), indent=1, ensure_ascii=False) + "\n"
+    if after != before:
+        paths.write_text(path, after)
+    return after != before
+
+
 def prepare(folder: Path, scale: str = "smoke") -> list[Path]:
     """Parameterised but not executed copies of all notebooks, for nbval, which cannot pass a parameter."""
     from papermill import execute_notebook
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    copies = [folder / f"{paper}.ipynb" for paper in available()]
+    copies = [folder / f"{name}.ipynb" for name in (*available(), EXPLORE)]
     for copy in copies:
         execute_notebook(notebook_path(copy.stem), copy, {"scale": scale}, prepare_only=True, progress_bar=False)
     return copies
@@ -242,5 +275,8 @@ def prepare(folder: Path, scale: str = "smoke") -> list[Path]:
 if __name__ == "__main__":
     import sys
 
-    for written in prepare(Path(sys.argv[1])):
-        print(written)
+    if sys.argv[1] == "strip":  # the pre-commit hook
+        changed = [name for name in sys.argv[2:] if strip(Path(name))]
+        print(*(f"{name}: stale output removed" for name in changed), sep="\n")
+        sys.exit(bool(changed))
+    print(*prepare(Path(sys.argv[1])), sep="\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from deblur import paths
 
@@ -105,7 +105,7 @@ def _read(path: Path, most: int | None) -> Picture:
         )
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path) -> ImageFile.ImageFile:
     if not path.stat().st_size:
         raise Refused("is empty (0 bytes); copy it again from where it came")
     try:
@@ -115,11 +115,11 @@ def _open(path: Path) -> Image.Image:
             "not a PNG, JPEG, TIFF or WebP picture, or damaged at its very start; convert it to one of these"
         ) from None
     except Image.DecompressionBombError:
-        raise Refused(f"has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels; scale it down") from None
+        raise Refused(f"has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels; scale it down") from None  # type: ignore[operator]  # the error says that there is a limit
 
 
 def _kind(image: Image.Image) -> str:
-    return "JPEG" if image.format == "MPO" else image.format
+    return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def _check(image: Image.Image, most: int | None) -> None:

@@ -64,14 +64,14 @@ def seconds_per_step(one: runs.Plan, device: str, repeats: int = 3) -> float:
     recipe = one.recipe
     probe = recipe if device != "cpu" else replace(recipe, **{k: min(v, getattr(recipe, k)) for k, v in PROBE.items()})
     form = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    network = one.network().to(device, memory_format=form).train()
+    network = one.network().to(device, memory_format=form).train()  # type: ignore[call-overload]  # PyTorch's stubs lack this form
     loss = partial(LOSSES[recipe.loss], **recipe.loss_args)
     blurred, sharp = torch.rand(2, probe.batch, 3, probe.crop, probe.crop, device=device)
     blurred = blurred.contiguous(memory_format=form)
 
     def step() -> None:
         network.zero_grad()
-        sum(loss(network(blurred), sharp, 0.0).values()).backward()
+        sum(loss(network(blurred), sharp, 0.0).values()).backward()  # type: ignore[union-attr]  # a loss has terms
 
     measured = statistics.median(complexity.time_calls({"step": step}, repeats)["step"]) / 1e3
     work = [size.batch * complexity.macs(network, size.crop, size.crop) for size in (recipe, probe)]

@@ -42,7 +42,7 @@ def spatial_attention(network: Attentive, blurred: Tensor) -> dict[str, Tensor]:
     Maps keep their own resolution; blocks without SA are absent.
     """
     scale = network.scales[0]
-    names = {}
+    names: dict[str, str] = {}
     for side, groups in (("encoder", ("eg1", "eg2", "eg3")), ("decoder", ("dg1", "dg2", "dg3"))):
         blocks = [f"scales.0.{group}.blocks.{i}" for group in groups for i in range(len(getattr(scale, group).blocks))]
         names |= {f"{side} {i}": f"{block}.attention.sa" for i, block in enumerate(blocks, 1)}
@@ -79,7 +79,8 @@ def graph(
     traced = Tracer(autowrap_functions=(pad_to_multiple,)).trace(module)
     runnable = fx.GraphModule(module, traced)
     ShapeProp(runnable).propagate(*inputs)
-    kept, sources = {}, {}
+    kept: dict[str, tuple[str, list[str]]] = {}
+    sources: dict[fx.Node, list[str]] = {}
     for node in traced.nodes:
         # A size that is read off a tensor carries none of its values.
         read = [] if node.target is getattr and node.args[1] == "shape" else node.all_input_nodes
@@ -98,5 +99,5 @@ def graph(
 def _label(node: fx.Node, module: nn.Module) -> str:
     """A submodule's name and type, or a function's name."""
     if node.op == "call_module":
-        return f"{node.target} {type(module.get_submodule(node.target)).__name__}"
-    return getattr(node.target, "__name__", node.target)
+        return f"{node.target} {type(module.get_submodule(str(node.target))).__name__}"
+    return getattr(node.target, "__name__", str(node.target))

@@ -4,6 +4,7 @@ A scale changes widths, depth counts, kernel size, crop, batch and steps; never 
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 SCALES = ("smoke", "mini", "bench", "paper")
 BUDGETS = ("main", "row", "time")
@@ -213,7 +214,7 @@ _SMOKE_ROW = Recipe(
 )
 
 
-def _baseline(paper: Recipe, mini: dict, smoke: dict, **mini_fields) -> dict[str, Recipe]:
+def _baseline(paper: Recipe, mini: dict, smoke: dict, **mini_fields: Any) -> dict[str, Recipe]:
     """A baseline's recipes: the paper's, and the common ones of the smaller scales with the same loss.
 
     Args:
@@ -221,7 +222,7 @@ def _baseline(paper: Recipe, mini: dict, smoke: dict, **mini_fields) -> dict[str
         mini_fields: what is not common in the recipe at mini.
     """
     mini, smoke = mini | {"init": "identity"}, smoke | {"init": "identity"}
-    common = {"loss": paper.loss, "loss_args": paper.loss_args}
+    common: dict[str, Any] = {"loss": paper.loss, "loss_args": paper.loss_args}
     return {
         "paper": replace(paper, row_steps=paper.steps, workers=8, channels_last=True),
         "mini": replace(_MINI_ROW, config=mini, **common, **mini_fields),
@@ -229,7 +230,7 @@ def _baseline(paper: Recipe, mini: dict, smoke: dict, **mini_fields) -> dict[str
     }
 
 
-def _paper(steps: int, batch: int, lr: float, loss: str, **fields) -> Recipe:
+def _paper(steps: int, batch: int, lr: float, loss: str, **fields: Any) -> Recipe:
     """A baseline's recipe at paper size; all train on crops of 256 px."""
     return Recipe(steps=steps, row_steps=steps, batch=batch, crop=256, lr=lr, loss=loss, **fields)
 

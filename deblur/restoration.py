@@ -9,6 +9,7 @@ of an image. Tiles need the memory of one tile, whatever the image.
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -112,17 +113,17 @@ def load(name: str | Path | None = None) -> nn.Module:
     which = (made_from["network"], made_from["variant"])
     # Weights of other projects come without a configuration: theirs is that of the paper.
     config = made_from.get("config")
-    config = recipes.recipe(*which, "paper").config if config is None else _tuples(config)
+    config = recipes.recipe(*which, "paper").config if config is None else tuples(config)
     network = models.build(*which, **config)
     training.load_weights(network, file)  # float16 becomes float32 as it is copied
     return network.eval()
 
 
-def _tuples(value):
+def tuples(value: Any) -> Any:
     """JSON's lists as the tuples that configurations are made of."""
     if isinstance(value, dict):
-        return {key: _tuples(part) for key, part in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+        return {key: tuples(part) for key, part in value.items()}
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
 # ------------------------------------------------------------------------------------------------------------ one image
@@ -155,7 +156,8 @@ def restore(
     network = model if isinstance(model, nn.Module) else load(model)
     network = (SelfEnsemble(network) if ensemble else network).eval()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tile = tile or largest_tile(network, *image.shape[:2], margin, device)
+    height, width = image.shape[:2]
+    tile = tile or largest_tile(network, height, width, margin, device)
     colour = colours(image)
     grey = colour.shape[2] == 1
     run = _on_tiles(network.to(device), device)

@@ -19,7 +19,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property, partial
 from importlib.metadata import version
 from itertools import pairwise
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -123,7 +125,7 @@ class Plan:
     seed: int = 0
     pretrained: str = ""
     photos: str = ""
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def recipe(self) -> recipes.Recipe:
@@ -136,8 +138,6 @@ class Plan:
     def content(self) -> dict:
         """Everything the result depends on, as plain JSON values."""
         config = models.config(self.paper, self.variant, **self.recipe.config)
-        module, network = models.NETWORKS[self.paper]
-        source = {"synthesis": loading.Synthesis, "photographs": bench.Photographs}.get(self.recipe.data, loading.Tree)
         found = {
             "paper": self.paper,
             "config": asdict(config),
@@ -148,15 +148,7 @@ class Plan:
                 "variant": self.data.variant,
                 "fingerprint": self.data.fingerprint,
             },
-            "code": code_hash(
-                network,
-                module.Config,
-                LOSSES[self.recipe.loss],
-                SCHEDULES[self.recipe.schedule],
-                training.train,
-                loading.Batches,
-                source,
-            ),
+            "code": code(self.paper, self.recipe.loss, self.recipe.schedule, self.recipe.data),
         }
         if self.pretrained:
             found["pretrained"] = hashlib.sha256(Path(self.pretrained).read_bytes()).hexdigest()[:16]
@@ -192,6 +184,14 @@ class Plan:
         if self.pretrained:
             models.load_pretrained(self.paper, network, Path(self.pretrained))
         return network
+
+
+def code(paper: str, loss: str, schedule: str, data: str) -> str:
+    """Hash of the code that a training reaches; the arguments are those of its recipe."""
+    module, network = models.NETWORKS[paper]
+    source = {"synthesis": loading.Synthesis, "photographs": bench.Photographs}.get(data, loading.Tree)
+    training_code = (LOSSES[loss], SCHEDULES[schedule], training.train, loading.Batches, source)
+    return code_hash(network, module.Config, *training_code)
 
 
 def training_part(recipe: recipes.Recipe) -> dict:
@@ -232,6 +232,20 @@ class Run:
         network = self.plan.network()
         training.load_weights(network, self.plan.folder / "model.safetensors")
         return network.eval()
+
+
+def stored() -> dict[Path, dict]:
+    """The finished trainings in the store that the present code would make again: folder -> its `recipe.json`."""
+    present, found = cache(code), {}
+    for file in sorted(paths.runs_dir().glob("*/*/recipe.json")):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        part = content["recipe"]
+        names = (part["loss"], part.get("schedule", recipes.Recipe.schedule), part.get("data", recipes.Recipe.data))
+        known = content["paper"] in models.NETWORKS and names[0] in LOSSES and names[1] in SCHEDULES
+        finished = (file.parent / "model.safetensors").is_file()
+        if known and finished and content["code"] == present(content["paper"], *names):
+            found[file.parent] = content
+    return found
 
 
 def blurred_scores(data: Data, limit: int | None = None) -> pd.DataFrame:
@@ -333,10 +347,10 @@ def _run_side_by_side(plans: list[Plan], processes: int) -> None:
         pool.shutdown(cancel_futures=True)
 
 
-_steps_done = None
+_steps_done: "Synchronized[int] | None" = None
 
 
-def _start_worker(done) -> None:
+def _start_worker(done: "Synchronized[int]") -> None:
     """In a worker: one thread, and a shared counter of steps for the parent's bar."""
     global _steps_done
     _steps_done = done
@@ -346,7 +360,9 @@ def _start_worker(done) -> None:
 
 def _end_with_parent() -> None:
     """A worker whose parent was killed would otherwise finish its run unseen and then wait for ever."""
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this runs in workers
+    parent.join()
     os._exit(1)
 
 
@@ -379,7 +395,7 @@ def _record(plan: Plan, record: dict) -> None:
 
 def train_one(plan: Plan, devices: str = "auto", nodes: int = 1) -> None:
     """Train one plan on one or several devices, as `deblur train` does, and score it on the first."""
-    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)
+    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
     fabric.launch()
     if not (plan.folder / "model.safetensors").is_file():
         train(plan, plan.network(), fabric)
@@ -392,7 +408,7 @@ def train(
 ) -> None:
     """Train a plan's network into its folder; continues where an interrupted call stopped."""
     recipe, started = plan.recipe, time.time()
-    fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)
+    fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
     # The seconds are those of the last part of a training that was interrupted and continued.
     continued = (plan.folder / "state.pt").is_file()
     device = {"device": device_name(fabric.device), "processes": fabric.world_size}

@@ -6,6 +6,7 @@ reaches by name; docstrings, comments, type hints and layout do not count, and n
 
 import ast
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ from types import ModuleType
 PACKAGE = __name__.split(".")[0]
 
 
-def code_hash(*objects: object) -> str:
+def code_hash(*objects: Callable) -> str:
     """Hash of the code that functions or classes of this package reach, themselves included."""
     reached: set[tuple[str, str]] = set()
     pending = [(obj.__module__, obj.__qualname__.split(".")[0]) for obj in objects]
@@ -34,7 +35,9 @@ def code_hash(*objects: object) -> str:
 @cache
 def _tree(module: str) -> ast.Module:
     """A module's syntax without docstrings and type hints."""
-    tree = ast.parse(Path(import_module(module).__file__).read_text(encoding="utf-8"))
+    file = import_module(module).__file__
+    assert file is not None  # this package's modules are files
+    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             node.returns = None

@@ -32,7 +32,7 @@ def ssim_matlab_volume(restored: Tensor, sharp: Tensor) -> Tensor:
     _check(restored, sharp, smallest=1)
     mix = torch.from_numpy(metrics.channel_mix()).to(sharp.device)
     padded = (F.pad(image.double(), (RADIUS,) * 4, mode="replicate") for image in (restored, sharp))
-    return _ssim(*padded, mix)
+    return _ssim(*padded, mix)  # type: ignore[call-arg]  # two images
 
 
 def _check(restored: Tensor, sharp: Tensor, smallest: int = 2 * RADIUS + 1) -> None:

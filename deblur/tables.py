@@ -9,10 +9,14 @@ difference to the table's own reference row.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from deblur import paths
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler  # needs jinja2, which only notebooks have
 
 NETWORK_OF = {
     # Scale-recurrent network
@@ -171,7 +175,7 @@ COST = (
 DIGITS = {"ssim": 4, "_db": 2, "delta": 2, "size_m": 2, "gmacs": 1, "_ms": 0, "_mib": 1, "_pct": 1}
 
 
-def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None):
+def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None) -> "Styler":
     """A table for a notebook: numbers rounded by unit, empty cells blank, headers that wrap, one caption.
 
     Args:

@@ -59,7 +59,7 @@ def train(
     Raises:
         DivergedError: at the first non-finite loss or gradient, naming the step.
     """
-    fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)
+    fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
     fabric.launch()
     batches = replace(batches, rank=fabric.global_rank, world=fabric.world_size)
     if recipe.batch // fabric.world_size % recipe.accumulate:
@@ -68,7 +68,7 @@ def train(
             f"{recipe.batch // fabric.world_size} of {recipe.batch}; choose a divisor"
         )
     if recipe.channels_last:
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stubs lack this form
     if recipe.compile:
         network.compile()
     network, optimiser = fabric.setup(network, _optimiser(network, recipe))
@@ -138,14 +138,14 @@ def _update(
     parts = list(zip(blurred.chunk(recipe.accumulate), sharp.chunk(recipe.accumulate), strict=True))
     found: dict[str, Tensor] = {}
     for i, (blurred_part, sharp_part) in enumerate(parts, 1):
-        with fabric.no_backward_sync(network, enabled=i < len(parts)):
+        with fabric.no_backward_sync(network, enabled=i < len(parts)):  # type: ignore[arg-type]  # a network that Fabric has set up
             terms = loss(network(blurred_part), sharp_part, (row["step"] - 1) / recipe.steps)
             total = sum(terms.values())
-            fabric.backward(total / len(parts))
+            fabric.backward(total / len(parts))  # type: ignore[arg-type]  # a loss has terms
         for name, term in {"loss": total, **terms}.items():
-            found[name] = found.get(name, 0.0) + term.detach() / len(parts)
+            found[name] = found.get(name, 0.0) + term.detach() / len(parts)  # type: ignore[union-attr]  # a loss has terms
     found["gradient_norm"] = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-    values = dict(zip(found, fabric.all_reduce(torch.stack(list(found.values()))).tolist(), strict=True))
+    values = dict(zip(found, fabric.all_reduce(torch.stack(list(found.values()))).tolist(), strict=True))  # type: ignore[union-attr]  # a tensor for a tensor
     if not all(math.isfinite(value) for value in values.values()):
         raise DivergedError(
             f"step {row['step']}: {values}; the weights were not updated. Lower lr (now {row['lr']:g}) or look at the "

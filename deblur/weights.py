@@ -410,7 +410,9 @@ def translate(network: str, tensors: Tensors, variant: str = "paper") -> Tensors
         ValueError: naming what is missing, unknown, misshapen, contradictory or not finite.
     """
     form = published_form(network)
-    found, names, problems = {}, {}, []
+    found: Tensors = {}
+    names: dict[str, str] = {}
+    problems = []
     for name, tensor in tensors.items():
         if name in form.fixed:
             if not _same(tensor, form.fixed[name]):
@@ -515,7 +517,7 @@ def _why_unreadable(error: Exception) -> str:
 
 
 def _unwrapped(loaded: object, file: Path) -> Tensors:
-    inside = []
+    inside: list[str] = []
     while isinstance(loaded, Mapping):
         key = next((key for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
         if key is None:

@@ -254,7 +254,7 @@ def longest_step(motion: Motion, frame_size: tuple[int, int]) -> float:
     return float(way.max())
 
 
-def random_motion(
+def random_motion(  # type: ignore[return]  # the loop ends by returning
     rng: np.random.Generator, kind: str, frame_size: tuple[int, int], length_px: tuple[float, float]
 ) -> Motion:
     """A random exposure of the given kind: 7 to 13 sub-frames as in GoPro, refined until steps stay under 1 px.

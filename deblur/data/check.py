@@ -210,7 +210,7 @@ def _examine(pair: Pair) -> _Facts:
     others = {path: _open(facts, path) for path in pair.frames if path != pair.sharp}
     if blurred is not None:
         facts.size = blurred.shape[:2]
-        for path, image in {pair.sharp: sharp, **others}.items():
+        for path, image in ((pair.sharp, sharp), *others.items()):
             if image is not None and image.shape != blurred.shape:
                 facts.problems.append(size_message(pair.blurred, blurred, path, image))
     if pair.truth:
@@ -362,10 +362,10 @@ def _judge_official(report: Report, split: str, scan: Scan, facts: dict) -> None
     if other:
         named = few(f"{name} has {lengths[name]}" for name in other)
         report.notes.append(f"{scan.base}: videos nominally have {entry['nominal']} frames, but {named}")
-    official = entry.get("size")
+    official: tuple[int, int] | None = entry.get("size")
     sizes = Counter(facts[pair.blurred].size for pair in scan.pairs if facts[pair.blurred].size != (0, 0))
-    for (height, width), count in sizes.items() if official else ():
-        if {height, width} != set(official):
+    for (height, width), count in sizes.items():
+        if official and {height, width} != set(official):
             what = f"{count} images of {split} are {height}x{width} (height x width), the official ones"
             report.fault(scan.base, f"{what} {official[0]}x{official[1]}", f"a resized or cropped copy, {AGAIN}")
 
@@ -398,8 +398,10 @@ def _judge_frames(report: Report, scans: dict, manifest: dict | None) -> None:
 def _judge_hashes(report: Report, scans: dict) -> None:
     """Files that are not as this package wrote them, where its manifest holds their hashes."""
     path = manifest_path(report.root, next(iter(scans.values())).base)
+    if path is None:
+        return
     try:
-        hashes = json.loads(path.read_text(encoding="utf-8")).get("files", {}) if path else {}
+        hashes = json.loads(path.read_text(encoding="utf-8")).get("files", {})
     except ValueError:
         return  # already a problem: it has no counts either
     pairs = [pair for scan in scans.values() for pair in scan.pairs]
@@ -419,7 +421,7 @@ def _judge_variant(report: Report, scans: dict, facts: dict, choices: dict[str, 
             report.notes.append(f"{report.root}: the flat form does not say J or R; {report.variant} is your word")
     if "variant" not in BENCHMARKS[report.benchmark].get("choices", {}):
         return
-    levels = defaultdict(dict)
+    levels: dict[str, dict[str, float]] = defaultdict(dict)
     for (_, variant), scan in scans.items():
         levels[variant] |= {pair.name: facts[pair.blurred].level for pair in scan.pairs}
     if len(levels) == 2 and not _judge_both(report, levels):

@@ -61,7 +61,7 @@ def write_hide(root: Path) -> None:
             folder, radii = list(HIDE_FOLDERS.items())[number // HIDE_SHOTS]
             shot = mini.random_shot(rng, scene, "local", number)
             radius_x_px, radius_y_px = rng.uniform(*radii, size=2) * mini.FRAME_SIZE[0]
-            blob = replace(shot.motion.blob, radius_x_px=radius_x_px, radius_y_px=radius_y_px)
+            blob = replace(shot.motion.blob, radius_x_px=radius_x_px, radius_y_px=radius_y_px)  # type: ignore[type-var]  # local blur has one
             shot = replace(shot, motion=replace(shot.motion, blob=blob))
             exposure, name = shot.expose(), f"{number + 1}from{scene}"
             save_image(base / "test" / folder / f"{name}.png", exposure.blurred())
@@ -82,7 +82,7 @@ def write_realblur_r(root: Path) -> None:
 def _write_realblur(root: Path, variant: str) -> None:
     tree = REALBLUR[variant]
     folders = [f"scene{number:03d}" for number in range(1, len(TRAIN + TEST))] + ["scene244_reflect"]
-    lines = {"train": [], "test": []}
+    lines = {"train": [], "test": []}  # type: ignore[var-annotated]  # names of files
     for scene, folder in zip(TRAIN + TEST, folders):
         for number in range(1, REALBLUR_SHOTS + 1):
             rng = _rng("realblur", scene, number)
@@ -131,7 +131,7 @@ def write_koehler(root: Path) -> None:
         for trajectory, length_px in enumerate(lengths, 1):
             camera = blur.random_camera(_rng("koehler", trajectory), length_px, size)
             motion = blur.Motion(blur.cubic_paths(camera, KOEHLER_FRAMES))
-            exposure = blur.expose(picture, motion, origin, size)
+            exposure = blur.expose(picture, motion, origin, size)  # type: ignore[arg-type]  # x and y
             save_image(root / "BlurryImages" / f"Blurry{image}_{trajectory}.png", exposure.blurred())
             folder = root / f"Image{image}" / f"Kernel{trajectory}"
             for number, frame in enumerate(exposure.frames, 1):
@@ -150,7 +150,7 @@ def write_dvd(root: Path) -> None:
         size = mini.FRAME_SIZE if height < width else mini.FRAME_SIZE[::-1]
         rng = _rng("dvd", video)
         room = np.array([width - size[1], height - size[0]]) - 2 * mini.MARGIN
-        way = np.linspace(*rng.uniform(0, room, size=(2, 2)), DVD_FRAMES)
+        way = np.linspace(*rng.uniform(0, room, size=(2, 2)), DVD_FRAMES)  # type: ignore[call-overload]  # start and end
         for frame, place in enumerate(np.rint(way).astype(int) + mini.MARGIN):
             kind = mini.KIND_CYCLE[frame % len(mini.KIND_CYCLE)]
             motion = blur.random_motion(rng, kind, size, mini.PATH_PX)

@@ -45,8 +45,8 @@ class Tree:
     pairs: Sequence[official.Pair]
 
     def crop(self, rng: np.random.Generator, size: int, edge: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        blurred, sharp = official.read_pair(self.pairs[rng.integers(len(self.pairs))])
-        y, x, h, w = random_window(rng, *sharp.shape[:2], size, edge)
+        blurred, sharp = official.read_pair(self.pairs[rng.integers(len(self.pairs))])  # type: ignore[call-overload]  # NumPy's integers index too
+        y, x, h, w = random_window(rng, *sharp.shape[:2], size, edge)  # type: ignore[call-arg]  # height and width
         return blurred[y : y + h, x : x + w], sharp[y : y + h, x : x + w]
 
 
@@ -57,7 +57,7 @@ class Stored:
     shots: Sequence[mini.Shot]
 
     def __call__(self, rng: np.random.Generator) -> mini.Shot:
-        return self.shots[rng.integers(len(self.shots))]
+        return self.shots[rng.integers(len(self.shots))]  # type: ignore[call-overload]  # NumPy's integers index too
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Synthesis:
     def crop(self, rng: np.random.Generator, size: int, edge: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         shot = self.shot(rng)
         exposure = shot.expose(random_window(rng, *mini.FRAME_SIZE, size, edge))
-        return tuple(image.permute(1, 2, 0).numpy() for image in (exposure.blurred(), exposure.sharp))
+        return tuple(image.permute(1, 2, 0).numpy() for image in (exposure.blurred(), exposure.sharp))  # type: ignore[return-value]  # two images
 
 
 AUGMENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -103,7 +103,7 @@ class Batches(Dataset):
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         share = self.batch // self.world
         samples = [self.sample(step, i) for i in range(self.rank * share, (self.rank + 1) * share)]
-        return tuple(torch.stack([as_tensor(pair[k]) for pair in samples]) for k in (0, 1))
+        return tuple(torch.stack([as_tensor(pair[k]) for pair in samples]) for k in (0, 1))  # type: ignore[return-value]  # two images
 
     def sample(self, step: int, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Sample `index` of step `step`: a crop, under each augmentation with probability 1/2."""

@@ -173,7 +173,7 @@ def random_shot(rng: np.random.Generator, scene: str, kind: str, frame: int | No
         int(rng.integers(MARGIN, size - frame_size - MARGIN + 1))
         for size, frame_size in ((width, FRAME_SIZE[1]), (height, FRAME_SIZE[0]))
     )
-    return Shot(scene, frame, origin, blur.random_motion(rng, kind, FRAME_SIZE, PATH_PX))
+    return Shot(scene, frame, origin, blur.random_motion(rng, kind, FRAME_SIZE, PATH_PX))  # type: ignore[arg-type]  # x and y
 
 
 def fresh_shot(rng: np.random.Generator, split: str = "train") -> Shot:
@@ -209,14 +209,14 @@ def blurred_text(seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
     scene = torch.from_numpy(page / 255).permute(2, 0, 1)
     motion = blur.random_motion(np.random.default_rng(seed), "global", FRAME_SIZE, PATH_PX)
     exposure = blur.expose(scene, motion, (MARGIN, MARGIN), FRAME_SIZE)
-    return tuple(image.permute(1, 2, 0).numpy() for image in (exposure.blurred(), exposure.sharp))
+    return tuple(image.permute(1, 2, 0).numpy() for image in (exposure.blurred(), exposure.sharp))  # type: ignore[return-value]  # two images
 
 
 def save_image(path: Path, image: Tensor) -> None:
     """Write (3,H,W) uint8 as PNG or, by the suffix, as JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     how = {"quality": 95} if path.suffix == ".jpg" else {"compress_level": 1}
-    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, **how)
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, **how)  # type: ignore[arg-type]  # the format's own options
 
 
 def save_pair(folder: Path, stem: str, sharp: Tensor, blurred: Tensor, linear: Tensor) -> None:

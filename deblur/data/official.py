@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -101,7 +102,7 @@ def read_image(path: str | Path) -> np.ndarray:
         raise DataError(fault(path, "more than 8 bits a channel", "protocols are defined on 8 bits, convert it"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        if image.getchannel("A").getextrema()[0] < 255:
+        if image.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]  # one channel has one range
             raise DataError(fault(path, "has transparent pixels", "flatten it onto a background first"))
     if image.mode not in {"RGB", "RGBA", "L", "1", "P", "CMYK", "YCbCr"}:
         raise DataError(fault(path, f"colour mode {image.mode} is not supported", "convert it to 8-bit RGB PNG"))
@@ -128,7 +129,7 @@ def _decode(path: Path) -> tuple[Image.Image, bool]:
     # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more: all mean a bad file.
     except Exception as error:
         raise DataError(fault(path, f"damaged or truncated ({error})")) from error
-    if data.rfind(ENDS.get(image.format, b"")) < len(data) // 2:
+    if data.rfind(ENDS.get(image.format, b"")) < len(data) // 2:  # type: ignore[arg-type]  # an opened image has a format
         raise DataError(fault(path, f"truncated, the {image.format} has no end marker"))
     return image, _is_deep(image, data)
 
@@ -138,7 +139,7 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
     if image.format == "PNG":
         return data[24] == 16
     if image.format == "TIFF":
-        return max(np.atleast_1d(image.tag_v2.get(258, 8))) > 8
+        return max(np.atleast_1d(image.tag_v2.get(258, 8))) > 8  # type: ignore[attr-defined]  # a TIFF's tags
     return image.mode[0] in "IF"
 
 
@@ -157,7 +158,7 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return blurred, sharp
 
 
-def size_message(first: Path, a: np.ndarray, second: Path, b: np.ndarray) -> str:
+def size_message(first: Path, a: np.ndarray, second: Path | None, b: np.ndarray) -> str:
     (ha, wa), (hb, wb) = a.shape[:2], b.shape[:2]
     what = f"is {ha}x{wa} (height x width) but {second} is {hb}x{wb}"
     return fault(first, what, f"one of them is from another copy, {AGAIN}")
@@ -219,7 +220,7 @@ class Scan:
         for stem in left.keys() & right.keys():
             self.add(sequence, left[stem], right[stem], truth)
 
-    def add(self, sequence: str, blurred: Path, sharp: Path | None, truth: Path, frames: tuple = ()) -> None:
+    def add(self, sequence: str, blurred: Path, sharp: Path | None, truth: Path, frames: tuple[Path, ...] = ()) -> None:
         """Adds one pair; its truth is taken where the file exists."""
         npz = truth / f"{blurred.stem}.npz"
         name = f"{sequence}/{blurred.stem}"
@@ -368,7 +369,8 @@ def _listed_file(base: Path, parts: list[str]) -> Path:
 
 
 def _koehler_tree(root: Path, split: str) -> Scan | None:
-    shots, frames = {}, defaultdict(dict)
+    shots: dict[tuple[int, ...], Path] = {}
+    frames: dict[tuple[int, ...], dict[int, Path]] = defaultdict(dict)
     scan = Scan("official", root)
     for path in (path for folder in _walk(root, 4) for path in _images(folder)):
         if shot := re.fullmatch(r"Blurry(\d+)_(\d+)", path.stem):
@@ -521,7 +523,7 @@ ROOT/
         input/NAME.png      blurred; video folders below are kept as sequences
         target/NAME.png     sharp; GT/ is accepted too"""
 
-BENCHMARKS = {
+BENCHMARKS: dict[str, dict[str, Any]] = {
     "gopro": {
         "title": "GoPro (GOPRO_Large)",
         "reader": gopro,
@@ -664,10 +666,12 @@ def check_request(name: str, root: str | Path, splits: Iterable[str], choices: d
         if split not in BENCHMARKS[name]["splits"]:
             remedy = f"choose one of {', '.join(BENCHMARKS[name]['splits'])}"
             raise DataError(fault(root, f"{name} has no split {split!r}", remedy))
+    if choices is None:
+        return
     valid = BENCHMARKS[name].get("choices", {})
-    for key in sorted((choices or {}).keys() - valid.keys()):
+    for key in sorted(choices.keys() - valid.keys()):
         raise DataError(fault(root, f"{name} knows no choice {key!r}", f"valid: {', '.join(valid) or 'none'}"))
-    for key, values in valid.items() if choices is not None else ():
+    for key, values in valid.items():
         if choices.get(key) not in values:
             remedy = f"choose one of {', '.join(values)}: it changes the protocol, so there is no default"
             raise DataError(fault(root, f"{name} needs {key}=", remedy))

@@ -18,6 +18,7 @@ Coordinates are (x, y) in pixels, as in `deblur.data.blur`; everything is float6
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,13 +72,14 @@ def sample(images: Tensor, points: Tensor) -> Tensor:
     right, down = (points - low).unbind(-1)
     x, y = low.long().unbind(-1)
     corners = ((0, 0, 1 - right, 1 - down), (1, 0, right, 1 - down), (0, 1, 1 - right, down), (1, 1, right, down))
-    return sum(u * v * images[..., (y + dy) % height, (x + dx) % width] for dx, dy, u, v in corners)
+    return sum(u * v * images[..., (y + dy) % height, (x + dx) % width] for dx, dy, u, v in corners)  # type: ignore[return-value]  # four corners
 
 
 def trajectories(blur: Blur, points: Tensor, corner: Tensor) -> Tensor:
     """Where pixels at `points` (h, w, 2) look (Eqs. 1-3): (T, h, w, 2); `corner` is the last pixel's (x, y)."""
     q = points + blur.camera[:, None, None]
     if blur.masks is not None:
+        assert blur.way is not None  # masks and way belong together
         q = q + sample(blur.masks, q).movedim(0, -1) * blur.way[:, None, None]
     return torch.minimum(q.clamp(min=0), corner) if blur.cut else q
 
@@ -110,10 +112,11 @@ def blind_jacobian(image: Tensor, blur: Blur) -> Tensor:
     free = [t for t in range(len(blur.camera)) if t != middle]
     unknowns = {"camera": blur.camera[free]}
     if blur.masks is not None:
+        assert blur.way is not None  # masks and way belong together
         unknowns |= {"way": blur.way[free], "masks": blur.masks}
 
     def blurred(*values: Tensor) -> Tensor:
-        known = dict(zip(unknowns, values, strict=True))
+        known: dict[str, Any] = dict(zip(unknowns, values, strict=True))
         for name in known.keys() - {"masks"}:
             known[name] = torch.cat([known[name][:middle], torch.zeros_like(known[name][:1]), known[name][middle:]])
         return expose(image, replace(blur, **known)).flatten()

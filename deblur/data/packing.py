@@ -25,8 +25,8 @@ class Packed:
     files: Sequence[Path]
 
     def crop(self, rng: np.random.Generator, size: int, edge: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        images = np.load(self.files[rng.integers(len(self.files))], mmap_mode="r")
-        y, x, h, w = random_window(rng, *images.shape[1:3], size, edge)
+        images = np.load(self.files[rng.integers(len(self.files))], mmap_mode="r")  # type: ignore[call-overload]  # NumPy's integers index too
+        y, x, h, w = random_window(rng, *images.shape[1:3], size, edge)  # type: ignore[call-arg]  # height and width
         # As plain arrays: a view would keep the file open.
         blurred, sharp = np.array(images[:, y : y + h, x : x + w])
         return blurred, sharp

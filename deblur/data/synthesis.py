@@ -123,7 +123,8 @@ def images_below(folder: Path) -> list[Path]:
 
 def _photographs(source: Path, size: tuple[int, int], margin: int) -> dict[str, list[Path]]:
     """Name -> [file] of every photograph; all are opened now, so that nothing fails after an hour."""
-    found, problems, seen = {}, [], {}
+    found, problems = {}, []
+    seen: dict[bytes, Path] = {}
     for path in images_below(source):
         try:
             image = read_image(path)
@@ -159,12 +160,13 @@ def _clips(source: Path) -> dict[str, list[Path]]:
 
 def _clip(folder: Path, files: list[Path]) -> list[Path]:
     """The frames of one clip in order; raises unless they are consecutive, readable and of one size."""
-    numbers = {path: re.search(r"\d+$", path.stem) for path in files}
-    unnumbered = [path.name for path, number in numbers.items() if number is None]
+    found = {path: re.search(r"\d+$", path.stem) for path in files}
+    numbers = {path: int(match.group()) for path, match in found.items() if match}
+    unnumbered = [path.name for path in files if path not in numbers]
     if unnumbered:
         raise DataError(f"{folder}: no number at the end of {few(unnumbered)}; number the frames in order")
-    ordered = sorted(files, key=lambda path: int(numbers[path].group()))
-    present = [int(numbers[path].group()) for path in ordered]
+    ordered = sorted(files, key=lambda path: numbers[path])
+    present = [numbers[path] for path in ordered]
     if len(set(present)) < len(present):
         raise DataError(f"{folder}: two frames of one number; keep one clip a folder")
     missing = sorted(set(range(present[0], present[-1])) - set(present))
@@ -225,10 +227,10 @@ def _write_photograph(
     for number in range(1, frames + 1):
         kind = mini.KIND_CYCLE[(number - 1) % len(mini.KIND_CYCLE)]
         motion = blur.random_motion(rng, kind, size, path_px)
-        origin = tuple(
+        left, top = (
             int(rng.integers(margin, have - want - margin + 1)) for have, want in ((width, size[1]), (height, size[0]))
         )
-        exposure, blurred, linear = expose_in_bands(scene, motion, origin, size)
+        exposure, blurred, linear = expose_in_bands(scene, motion, (left, top), size)
         save_pair(folder, f"{number:06d}", exposure.sharp, blurred, linear)
         save_truth(folder / "truth" / f"{number:06d}.npz", exposure, motion)
     return frames

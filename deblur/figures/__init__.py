@@ -6,15 +6,20 @@ Matplotlib and plain arrays only; images are (H,W,3) uint8 or float in [0,1].
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deblur import paths, tables
+
+if TYPE_CHECKING:
+    import IPython.display
 
 INK, PAPER, BOX = "#222222", "white", "#e8eef7"
 
@@ -27,7 +32,7 @@ def save(figure: Figure, scale: str, paper: str, name: str) -> Path:
     return path
 
 
-def show(figure: Figure, scale: str, paper: str, name: str, alt: str):
+def show(figure: Figure, scale: str, paper: str, name: str, alt: str) -> "IPython.display.Image":
     """Save a figure and return it for display: a JPEG, so that executed notebooks stay small."""
     from IPython.display import Image
     from PIL import Image as Picture
@@ -123,13 +128,15 @@ def comparison(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapp
     return panels(rows, list(cases[0]), labels=labels, width=3.4)
 
 
-def benchmark(images: Sequence[tuple[np.ndarray, np.ndarray]], ways: Sequence[np.ndarray | None], names: Sequence[str]):
+def benchmark(
+    images: Sequence[tuple[np.ndarray, np.ndarray]], ways: Sequence[np.ndarray | None], names: Sequence[str]
+) -> Figure:
     """Test pairs: blurred, sharp and, where it is known, the length of the way (h,w) that each pixel moved.
 
     Args:
         images: pairs of blurred and sharp.
     """
-    rows = [[blurred for blurred, _ in images], [sharp for _, sharp in images]]
+    rows: list[list[np.ndarray | None]] = [[blurred for blurred, _ in images], [sharp for _, sharp in images]]
     known = any(way is not None for way in ways)
     rows += [[None if way is None else heat(way) for way in ways]] if known else []
     return panels(rows, names, ["blurred", "sharp", "way (red: long)"])
@@ -179,7 +186,7 @@ def diagram(nodes: dict[str, str], edges: Sequence[tuple[str, str]], title: str,
     return figure
 
 
-def _arrow(axis, start: tuple[float, float], end: tuple[float, float], distance: int) -> None:
+def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float], distance: int) -> None:
     """Straight to the neighbour, an arc above what lies between, a curve to another row."""
     (x0, y0), (x1, y1) = start, end
     style = {"arrowstyle": "-|>", "lw": 0.8, "color": INK, "shrinkA": 0, "shrinkB": 0}

@@ -9,6 +9,9 @@ from matplotlib.figure import Figure
 
 from deblur.figures import comparison, diagram, heat, panels
 
+Graph = tuple[dict[str, str], list[tuple[str, str]]]
+"""Nodes (name -> label) and edges, as `probes.graph` gives them."""
+
 Maps = Mapping[str, np.ndarray]
 """Block label ("encoder 1" ... "decoder 9") -> SA map (h,w)."""
 
@@ -34,24 +37,24 @@ def figure1(images: Sequence[np.ndarray], maps: Sequence[Maps]) -> Figure:
     return panels(rows, row_titles=["blurred", f"SA, {encoder}", f"SA, {decoder}"])
 
 
-def figure2(framework: tuple, module: tuple) -> Sequence[Figure]:
+def figure2(framework: Graph, module: Graph) -> Sequence[Figure]:
     """Fig. 2: the coarse-to-fine framework, and one module M with its two skips, as traced."""
     return diagram(*framework, "Framework: three calls of M, coarse to fine", columns=4), diagram(
         *module, "One module M at the finest scale: encoder groups, decoder groups, additive skips", columns=9
     )
 
 
-def figure3(block: tuple) -> Figure:
+def figure3(block: Graph) -> Figure:
     """Fig. 3: a residual attention block, as traced."""
     return diagram(*block, "Residual attention block (RAB)")
 
 
-def figure4(spatial: tuple) -> Figure:
+def figure4(spatial: Graph) -> Figure:
     """Fig. 4: the spatial attention unit, as traced."""
     return diagram(*spatial, "Spatial attention (SA)")
 
 
-def figure5(channel: tuple) -> Figure:
+def figure5(channel: Graph) -> Figure:
     """Fig. 5: the channel attention unit, as traced."""
     return diagram(*channel, "Channel attention (CA)")
 

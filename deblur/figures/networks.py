@@ -87,7 +87,7 @@ def gain_by_length(table: pd.DataFrame, papers: Sequence[str], floor: str) -> Fi
     from matplotlib import pyplot
 
     figure, axis = pyplot.subplots(figsize=(6.2, 3.8))
-    colours = iter(pyplot.get_cmap("tab10").colors)
+    colours = iter(pyplot.get_cmap("tab10").colors)  # type: ignore[attr-defined]  # this map is a list of colours
     for method, part in table.groupby("method", sort=False):
         named = method in papers or method == floor
         style = (

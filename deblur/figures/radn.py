@@ -55,13 +55,13 @@ def figure3(unit: Graph, blurred: np.ndarray, points: Sequence[tuple[np.ndarray,
     figure = diagram(*unit, "One deform unit of a dense deformable module, and where its taps look", columns=7)
     figure.set_size_inches(max(figure.get_figwidth(), 9), figure.get_figheight() + 3.6)
     share = 3.4 / figure.get_figheight()
-    figure.axes[0].set_position([0.02, share + 0.02, 0.96, 0.9 - share])
-    axis = figure.add_axes([0.2, 0.02, 0.6, share - 0.04])
+    figure.axes[0].set_position((0.02, share + 0.02, 0.96, 0.9 - share))
+    axis = figure.add_axes((0.2, 0.02, 0.6, share - 0.04))
     axis.imshow(blurred)
     for centre, taps in points:
         for tap in taps:
             arrow = {"arrowstyle": "-", "color": OURS, "lw": 0.6}
-            axis.annotate("", tap[::-1], centre[::-1], arrowprops=arrow, annotation_clip=False)
+            axis.annotate("", tuple(tap[::-1]), tuple(centre[::-1]), arrowprops=arrow, annotation_clip=False)
         axis.plot(taps[:, 1], taps[:, 0], "o", color="#2ecc71", ms=3)
         axis.plot(centre[1], centre[0], "s", color=OURS, ms=4)
     axis.set(xticks=[], yticks=[], xlim=(0, blurred.shape[1]), ylim=(blurred.shape[0], 0))

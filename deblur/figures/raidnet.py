@@ -27,7 +27,8 @@ def worst(sharp: np.ndarray, blurred: np.ndarray, label: np.ndarray) -> dict[str
     for value, kind in enumerate(KINDS):
         if (label == value).any():
             peak = np.where(label == value, harm, -1).argmax()
-            found[kind] = tuple(int(i) for i in np.unravel_index(peak, label.shape))
+            y, x = np.unravel_index(peak, label.shape)
+            found[kind] = int(y), int(x)
     return found
 
 
@@ -225,7 +226,7 @@ def gains(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def overlap(masks: np.ndarray, label: np.ndarray) -> list[dict[str, float]]:
+def overlap(masks: np.ndarray, label: np.ndarray) -> list[dict[str, object]]:
     """How each head's mask goes with each kind of blur in an image: one row a head and kind that occurs beside others.
 
     `lift` is the mask's share in the kind's pixels over their share of the image: 1 says that the mask does not care.
@@ -258,7 +259,7 @@ def overlap_table(masks: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> 
         "": [row for one, label in zip(masks, labels) for row in overlap(one, label)],
         "_control": [row for i, one in enumerate(masks) for row in overlap(one, labels[i - 1])],
     }
-    columns = {}
+    columns: dict[str, pd.Series] = {}
     for suffix, rows in parts.items():
         mean = pd.DataFrame(rows, columns=["head", "kind", "lift", "iou"]).groupby(["kind", "head"]).mean()
         for kind in KINDS[1:]:

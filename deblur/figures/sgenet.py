@@ -6,6 +6,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deblur.figures import BOX, INK, diagram, heat, panels, sharpest_difference
@@ -93,7 +94,7 @@ def _shape(layers: pd.DataFrame, name: str) -> str:
     raise ValueError(f"{name} is not in the layer table of {len(layers)} rows; trace two stages, five levels deep")
 
 
-def _connect(axis, start: tuple[float, float], end: tuple[float, float], across: bool) -> None:
+def _connect(axis: Axes, start: tuple[float, float], end: tuple[float, float], across: bool) -> None:
     """An arrow from box to box; those across the stages pass below their row."""
     (x0, y0), (x1, y1) = start, end
     style = {"arrowstyle": "-|>", "lw": 0.8, "color": INK, "shrinkA": 0, "shrinkB": 0}
@@ -159,14 +160,16 @@ def zooms(
     y, x = sharpest_difference(case["blurred"], case["sharp"])
     y, x = int(np.clip(y - h // 2, 0, height - h)), int(np.clip(x - w // 2, 0, width - w))
     whole = cv2.rectangle(case["blurred"].copy(), (x, y), (x + w - 1, y + h - 1), (255, 0, 0), 2)
-    cells, labels = [whole], ["blurred, whole"]
+    cells: list[np.ndarray | None] = [whole]
+    labels = ["blurred, whole"]
     for name in ("sharp", *(name for name in case if name != "sharp")):
         crop = case[name][y : y + h, x : x + w]
         cells.append(cv2.resize(crop, (width, height), interpolation=cv2.INTER_NEAREST))
         labels.append(f"{name}, {psnr_db[name]:.2f} dB" if name in psnr_db else name)
     fill = -len(cells) % columns
     cells, labels = cells + [None] * fill, labels + [""] * fill
-    return [[values[i : i + columns] for i in range(0, len(cells), columns)] for values in (cells, labels)]
+    rows = [slice(i, i + columns) for i in range(0, len(cells), columns)]
+    return [cells[row] for row in rows], [labels[row] for row in rows]
 
 
 def figure4(

@@ -1,8 +1,10 @@
 """The networks: one file a paper, one a baseline, one entry `build`."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 
@@ -52,7 +54,7 @@ NETWORKS: dict[str, tuple[ModuleType, type[nn.Module]]] = {
 """Name -> (file that holds its `Config` and `VARIANTS`, its network)."""
 
 
-def config(name: str, variant: str = "paper", **overrides):
+def config(name: str, variant: str = "paper", **overrides: Any) -> Any:
     """The `Config` of a variant at paper size, with config fields overridden; unknown names raise."""
     module = NETWORKS[_known(name, NETWORKS, "network")][0]
     differences = module.VARIANTS[_known(variant, module.VARIANTS, f"variant of {name}")]
@@ -62,7 +64,7 @@ def config(name: str, variant: str = "paper", **overrides):
     return replace(base, **{**differences, **overrides})
 
 
-def build(name: str, variant: str = "paper", **overrides) -> nn.Module:
+def build(name: str, variant: str = "paper", **overrides: Any) -> nn.Module:
     """A fresh network, e.g. `build("attentive", "table5_only_ca", widths=(8, 16, 32))`.
 
     Its forward takes the blurred image (N,3,H,W) in [0,1] and returns a tuple: index 0 the full-resolution restoration
@@ -84,7 +86,7 @@ def load_pretrained(name: str, network: nn.Module, path: Path) -> None:
     module.load_pretrained(network, path)
 
 
-def _known(name, known, what: str):
+def _known(name: str, known: Iterable[str], what: str) -> str:
     if name not in known:
         raise ValueError(f"unknown {what} {name!r}; choose one of {', '.join(known)}")
     return name

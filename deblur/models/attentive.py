@@ -34,6 +34,7 @@ Readings
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -118,7 +119,7 @@ class AttentionUnit(nn.Module):
 class RAB(nn.Module):
     """Residual attention block: x + Attention(conv(ReLU(conv(x)))) (Fig. 3)."""
 
-    def __init__(self, channels: int, kernel: int, **attention):
+    def __init__(self, channels: int, kernel: int, **attention: Any):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
         self.conv2 = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
@@ -131,7 +132,7 @@ class RAB(nn.Module):
 class EncoderGroup(nn.Module):
     """EG: a convolution that sets the width (and halves the size, with stride 2), then RABs."""
 
-    def __init__(self, in_channels: int, channels: int, *, stride: int, kernel: int, blocks: int, **attention):
+    def __init__(self, in_channels: int, channels: int, *, stride: int, kernel: int, blocks: int, **attention: Any):
         super().__init__()
         self.head = nn.Conv2d(in_channels, channels, kernel, stride, padding=kernel // 2)
         self.blocks = nn.Sequential(*(RAB(channels, kernel, **attention) for _ in range(blocks)))
@@ -143,7 +144,7 @@ class EncoderGroup(nn.Module):
 class DecoderGroup(nn.Module):
     """DG: RABs, then a deconvolution that doubles the size, or (`last`) the convolution that predicts the image."""
 
-    def __init__(self, channels: int, out_channels: int, *, last: bool, kernel: int, blocks: int, **attention):
+    def __init__(self, channels: int, out_channels: int, *, last: bool, kernel: int, blocks: int, **attention: Any):
         super().__init__()
         self.last = last
         self.blocks = nn.Sequential(*(RAB(channels, kernel, **attention) for _ in range(blocks)))
@@ -160,7 +161,7 @@ class DecoderGroup(nn.Module):
 class EncoderDecoder(nn.Module):
     """The module M of one scale (Fig. 2): the blurred image and the coarser result, (N,6,H,W) -> (N,3,H,W)."""
 
-    def __init__(self, widths: tuple[int, int, int], *, sa_encoder: bool, sa_decoder: bool, **group):
+    def __init__(self, widths: tuple[int, int, int], *, sa_encoder: bool, sa_decoder: bool, **group: Any):
         super().__init__()
         c1, c2, c3 = widths
         self.eg1 = EncoderGroup(6, c1, stride=1, sa=sa_encoder, **group)
@@ -203,7 +204,7 @@ class Attentive(nn.Module):
             for module in self.scales:
                 start_at_identity(module)
 
-    def at_scale(self, t: int) -> EncoderDecoder:
+    def at_scale(self, t: int) -> nn.Module:
         """The module of scale t: 0 full, 1 half, 2 quarter size; one and the same when weights are shared."""
         return self.scales[0 if self.config.share else t]
 

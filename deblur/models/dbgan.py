@@ -93,5 +93,5 @@ class DBGAN(nn.Module):
         return (blurred + self.tail(F.leaky_relu(self.before_tail(features), 0.2)),)
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

@@ -97,5 +97,5 @@ class DeblurGAN(nn.Module):
         return (blurred + residual[..., :height, :width] / 2,)
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

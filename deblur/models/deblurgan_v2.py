@@ -115,5 +115,5 @@ class DeblurGANv2(nn.Module):
         return (blurred + residual[..., :height, :width] / 2,)
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

@@ -12,7 +12,7 @@ commutes with the 1x1 convolution w_p, and sampling *after* that convolution tou
 are sampled one after the other and cost as many times as much.
 """
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, fx, nn
@@ -47,7 +47,7 @@ def deform_conv2d(
         kind = torch.promote_types(x.dtype, torch.float32)
         working = [None if t is None else t.to(kind) for t in (x, offset, weight, bias, mask)]
         convolve = _on_cuda if x.is_cuda else _elsewhere
-        return convolve(*working, padding, stride, dilation).to(x.dtype)
+        return convolve(*working, padding, stride, dilation).to(x.dtype)  # type: ignore[call-arg]  # five tensors
 
 
 fx.wrap("deform_conv2d")  # one node when a network is traced
@@ -128,7 +128,7 @@ class DeformConv2d(nn.Module):
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, kernel={self.kernel}, modulated={self.modulated}"
 
 
-def _without_autocast(device: str):
+def _without_autocast(device: str) -> AbstractContextManager[object]:
     available = torch.amp.is_autocast_available(device)
     return torch.autocast(device, enabled=False) if available else nullcontext()
 
@@ -150,13 +150,31 @@ def _check(
         raise ValueError(f"mask {tuple(mask.shape)} must be {needed}")
 
 
-def _on_cuda(x, offset, weight, bias, mask, padding: int, stride: int, dilation: int) -> Tensor:
+def _on_cuda(
+    x: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None,
+    padding: int,
+    stride: int,
+    dilation: int,
+) -> Tensor:
     from torchvision.ops import deform_conv2d as operator
 
     return operator(x, offset, weight, bias, stride, padding, dilation, mask)
 
 
-def _elsewhere(x, offset, weight, bias, mask, padding: int, stride: int, dilation: int) -> Tensor:
+def _elsewhere(
+    x: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None,
+    padding: int,
+    stride: int,
+    dilation: int,
+) -> Tensor:
     kernel = weight.shape[-1]
     groups = offset.shape[1] // (2 * kernel**2)
     points = sampling_points(offset, kernel, padding=padding, stride=stride, dilation=dilation)
@@ -168,7 +186,7 @@ def _elsewhere(x, offset, weight, bias, mask, padding: int, stride: int, dilatio
     total = None
     for part in zip(x.chunk(groups, 1), grid.chunk(groups, 1), weight.chunk(groups, 1), masks, strict=True):
         total = _add_taps(total, *part)
-    return total if bias is None else total + bias.view(-1, 1, 1)
+    return total if bias is None else total + bias.view(-1, 1, 1)  # type: ignore[return-value]  # there is at least one group
 
 
 def _add_taps(total: Tensor | None, x: Tensor, grid: Tensor, weight: Tensor, mask: Tensor | None) -> Tensor:
@@ -188,7 +206,7 @@ def _add_taps(total: Tensor | None, x: Tensor, grid: Tensor, weight: Tensor, mas
             sampled = sampled * modulation.unsqueeze(2)
         sampled = sampled[:, 0] if len(kernels) == 1 else sampled.sum(1)
         total = sampled if total is None else total + sampled
-    return total
+    return total  # type: ignore[return-value]  # there is at least one tap
 
 
 def _convolve(x: Tensor, kernels: Tensor) -> Tensor:

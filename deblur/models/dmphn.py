@@ -132,7 +132,7 @@ class MultiPatch(nn.Module):
             if number == 1:
                 residual = residual + first
             found.append(features)
-        return residual, found
+        return residual, found  # type: ignore[return-value]  # there is at least one level
 
 
 class DMPHN(nn.Module):
@@ -204,5 +204,5 @@ def phases(channels: int) -> list[tuple[int, int, int, int]]:
     return [(4 * c + 2 * dy + dx, c, dy, dx) for c, dy, dx in product(range(channels), range(2), range(2))]
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

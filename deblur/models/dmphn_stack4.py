@@ -50,5 +50,5 @@ class StackDMPHN(nn.Module):
         return tuple(output[..., :height, :width] + 0.5 for output in reversed(outputs))
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

@@ -154,5 +154,5 @@ class MIMOUNet(nn.Module):
         return tuple(x[..., : -(-height // 2**i), : -(-width // 2**i)] for i, x in enumerate(outputs))
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

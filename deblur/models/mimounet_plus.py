@@ -21,5 +21,5 @@ class MIMOUNetPlus(MIMOUNet):
     """The network: (N,3,H,W) in [0,1], any H and W -> restorations at sizes 1, 1/2 and 1/4, finest first."""
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

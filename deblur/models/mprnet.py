@@ -29,6 +29,7 @@ Readings (stated: in the paper or in the authors' published code)
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -88,7 +89,7 @@ class Up(nn.Module):
 class Encoder(nn.Module):
     """Three levels of CABs; with `csff`, fed at each level with the stage before's encoder and decoder."""
 
-    def __init__(self, widths: tuple[int, ...], csff: bool, cabs: int, **cab):
+    def __init__(self, widths: tuple[int, ...], csff: bool, cabs: int, **cab: Any):
         super().__init__()
         self.levels = nn.ModuleList(nn.Sequential(*(CAB(width, **cab) for _ in range(cabs))) for width in widths)
         self.downs = nn.ModuleList(conv(a, b, 1) for a, b in pairwise(widths))
@@ -108,7 +109,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Three levels of CABs from coarse to fine, with a CAB on each skip."""
 
-    def __init__(self, widths: tuple[int, ...], cabs: int, **cab):
+    def __init__(self, widths: tuple[int, ...], cabs: int, **cab: Any):
         super().__init__()
         self.levels = nn.ModuleList(nn.Sequential(*(CAB(width, **cab) for _ in range(cabs))) for width in widths)
         self.skips = nn.ModuleList(CAB(width, **cab) for width in widths[:-1])
@@ -138,7 +139,7 @@ class SAM(nn.Module):
 class ORB(nn.Module):
     """Original-resolution block: x + conv(CABs(x))."""
 
-    def __init__(self, channels: int, cabs: int, **cab):
+    def __init__(self, channels: int, cabs: int, **cab: Any):
         super().__init__()
         self.body = nn.Sequential(*(CAB(channels, **cab) for _ in range(cabs)), conv(channels, channels))
 
@@ -149,7 +150,7 @@ class ORB(nn.Module):
 class ORSNet(nn.Module):
     """Original-resolution subnetwork: ORBs, each followed by one level of the stage before at full size."""
 
-    def __init__(self, widths: tuple[int, ...], channels: int, cabs: int, **cab):
+    def __init__(self, widths: tuple[int, ...], channels: int, cabs: int, **cab: Any):
         super().__init__()
         self.orbs = nn.ModuleList(ORB(channels, cabs, **cab) for _ in widths)
         self.from_enc = nn.ModuleList(self.to_full(widths[: i + 1], channels) for i in range(len(widths)))
@@ -189,7 +190,7 @@ class MPRNet(nn.Module):
             for layer in (self.tail, *(sam.image for sam in self.sams)):
                 nn.init.zeros_(layer.weight)
 
-    def forward(self, blurred: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, blurred: Tensor) -> tuple[Tensor, ...]:
         height, width = blurred.shape[-2:]
         image = pad_to_multiple(blurred, 8)
         halves = split(image, 2, 1)
@@ -209,5 +210,5 @@ class MPRNet(nn.Module):
         return tuple(result[..., :height, :width] for result in (image3, image2, join(image1, 2, 1)))
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

@@ -119,5 +119,5 @@ def start_at_identity(scale: Scale) -> None:
         block.conv2.bias.zero_()
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

@@ -125,5 +125,5 @@ class MTRNN(nn.Module):
         return tuple((output + self.mean)[..., :height, :width] for output in reversed(outputs))
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

@@ -118,5 +118,5 @@ class NAFNet(nn.Module):
         return (blurred + self.tail(x)[..., :height, :width],)
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

@@ -113,7 +113,7 @@ class PSSNSC(nn.Module):
         d1 = F.relu(own.up1(self.transform(self.decoders[1], d2))) + e1
         return own.tail(self.transform(self.decoders[0], d1)) + blurred
 
-    def forward(self, blurred: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, blurred: Tensor) -> tuple[Tensor, ...]:
         count, _, height, width = blurred.shape
         grey = pad_to_multiple(blurred, 16).flatten(0, 1)[:, None]  # (3N,1,H,W): colours are images of their own
         pyramid = [grey, halve(grey), halve(halve(grey))]
@@ -126,5 +126,5 @@ class PSSNSC(nn.Module):
         return tuple(reversed(outputs))
 
 
-VARIANTS = {"paper": {}}
+VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""

@@ -58,6 +58,7 @@ Readings
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -277,7 +278,7 @@ class DenseNetwork(nn.Module):
         units: int,
         unit_growth: int,
         stem_pool: bool,
-        **encoder,
+        **encoder: Any,
     ):
         super().__init__()
         self.encoder = Encoder(stem_pool=stem_pool, **encoder)

@@ -50,6 +50,7 @@ Readings
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -144,7 +145,7 @@ class Stage(nn.Module):
     `refine` is applied to the bottleneck's features and added to them: LRR, in the refine deblurring network.
     """
 
-    def __init__(self, channels: int, **level):
+    def __init__(self, channels: int, **level: Any):
         super().__init__()
         c1, c2, c3 = channels, 2 * channels, 4 * channels
         self.enc1 = EBlock(3, c1, stride=1, **level)
@@ -202,7 +203,7 @@ class MHAM(nn.Module):
     The heads share no weights; head i owns the i-th part of the channels throughout.
     """
 
-    def __init__(self, channels: int, heads: int, **mask):
+    def __init__(self, channels: int, heads: int, **mask: Any):
         super().__init__()
         if heads < 1 or channels % heads:
             raise ValueError(f"{heads} heads do not divide the bottleneck's {channels} channels; choose a divisor")

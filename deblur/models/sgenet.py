@@ -323,7 +323,7 @@ class Stage(nn.Module):
             coarser = () if s == 2 else (self.up[s](decoder[s + 1]),)
             x, predicted[s] = self.cem[s](encoder[s], images[s], *coarser)
             decoder[s] = self.decoder[s](x)
-        return [image for image in predicted if image is not None], encoder, decoder
+        return [image for image in predicted if image is not None], encoder, decoder  # type: ignore[return-value]  # all three decoders have run
 
 
 class SGENet(nn.Module):

@@ -60,6 +60,7 @@ Readings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -154,7 +155,7 @@ class GCRW(nn.Module):
 class LGCR(nn.Module):
     """Light global context refinement: x + Rr * GCRW, the raw residual Rr a 3-D convolution of x (Eqs. 4, 5)."""
 
-    def __init__(self, rank: int = 64, **weight):
+    def __init__(self, rank: int = 64, **weight: Any):
         super().__init__()
         self.gcrw = GCRW(rank, **weight)
         self.residual = nn.Conv3d(1, 1, 3, padding=1)
@@ -166,7 +167,7 @@ class LGCR(nn.Module):
 class PVB(nn.Module):
     """Perceptual variousness block: dilations 1, 2, 3 and a deformable branch, fused deformably (Eqs. 6-8, Fig. 5)."""
 
-    def __init__(self, channels: int, *, branch: int = 4, **deform):
+    def __init__(self, channels: int, *, branch: int = 4, **deform: Any):
         super().__init__()
         width = max(channels // branch, 1)
         self.dilated = nn.ModuleList(nn.Conv2d(channels, width, 3, padding=d, dilation=d) for d in (1, 2, 3))
@@ -181,7 +182,7 @@ class PVB(nn.Module):
 class DR(nn.Module):
     """Deformable residual block: x + conv(ReLU(deformable conv(x))) (Eq. 9)."""
 
-    def __init__(self, channels: int, **deform):
+    def __init__(self, channels: int, **deform: Any):
         super().__init__()
         self.deformable = DeformConv2d(channels, channels, 3, **deform)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)

@@ -149,7 +149,7 @@ class SRN(nn.Module):
         d1 = F.relu(self.up1(self.dec2(d2))) + e1
         return self.tail(self.dec1(d1)), state
 
-    def forward(self, blurred: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, blurred: Tensor) -> tuple[Tensor, ...]:
         height, width = blurred.shape[-2:]
         b1 = pad_to_multiple(blurred, 16)
         b2 = halve(b1)

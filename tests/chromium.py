@@ -1,0 +1,86 @@
+"""A headless Chromium that opens pages and answers questions about them, over its own DevTools protocol."""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+
+import websocket
+
+PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--remote-debugging-port=0"),
+)
+
+
+class Chromium:
+    """One page of a browser with a profile of its own, `width` px wide; leave it with `close`."""
+
+    def __init__(self, profile, width, height=1000):
+        self.process = subprocess.Popen(
+            [PROGRAM, *QUIET, f"--user-data-dir={profile}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            port = wait_for(lambda: _first_line(profile / "DevToolsActivePort"), 60)
+            address = f"http://127.0.0.1:{port}/json/list"
+            page = wait_for(lambda: _first_page(address), 60)
+            self.socket = websocket.create_connection(page, suppress_origin=True, timeout=300)
+            self.calls = 0
+            self("Page.enable")
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            self("Emulation.setDeviceMetricsOverride", **size)
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def __call__(self, method, **parameters):
+        """Call a method of the protocol and return its result; events in between are not looked at."""
+        self.calls += 1
+        self.socket.send(json.dumps({"id": self.calls, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self.socket.recv())
+            if answer.get("id") == self.calls:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def open(self, address):
+        self("Page.navigate", url=address)
+
+    def ask(self, expression):
+        """The value of a JavaScript expression, promises awaited."""
+        answer = self("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def picture(self):
+        """What is to be seen, as PNG bytes."""
+        return base64.b64decode(self("Page.captureScreenshot", format="png")["data"])
+
+    def close(self):
+        self.socket.close()
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def wait_for(condition, seconds):
+    """The first true value of `condition()`, asked again and again."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"nothing after {seconds} s"
+        time.sleep(0.1)
+    return found
+
+
+def _first_line(path):
+    return path.read_text().partition("\n")[0] if path.is_file() else ""
+
+
+def _first_page(address):
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        pages = [entry for entry in json.load(answer) if entry["type"] == "page"]
+    return pages[0]["webSocketDebuggerUrl"] if pages else None
