@@ -30,6 +30,7 @@ def test_heat_runs_from_blue_to_red():
 
 def test_save_and_show_write_one_png(tmp_path, monkeypatch):
     monkeypatch.setenv("DEBLUR_RESULTS", str(tmp_path))
+    pyplot.close("all")  # what other tests left
     shown = figures.show(figures.panels([[photograph()]]), "smoke", "attentive", "fig1", "one photograph")
     path = tables.folder("smoke", "attentive") / "figures" / "fig1.png"
     assert shown.data[:2] == b"\xff\xd8"  # a JPEG, for the notebook
