@@ -499,11 +499,16 @@ Controls = Mapping[str, widgets.Widget]
 
 def blur_controls(start: Choice) -> dict[str, widgets.Widget]:
     """Widgets that hold a `Choice`; the file, where one is given, goes before the bundled photograph."""
+    wide = widgets.Layout(width="28em")
     scenes = [(f"{name} ({where})", name) for name, where in photographs().items()]
     return {
-        "photograph": widgets.Dropdown(options=scenes, value=start.photograph, description="photograph"),
-        "file": widgets.Text(placeholder="path of your own instead", description="or file", continuous_update=False),
-        "kind": widgets.Dropdown(options=[(v, k) for k, v in KINDS.items()], value=start.kind, description="blur"),
+        "photograph": widgets.Dropdown(options=scenes, value=start.photograph, description="photograph", layout=wide),
+        "file": widgets.Text(
+            placeholder="path of your own instead", description="or file", continuous_update=False, layout=wide
+        ),
+        "kind": widgets.Dropdown(
+            options=[(v, k) for k, v in KINDS.items()], value=start.kind, description="blur", layout=wide
+        ),
         "length_px": widgets.FloatSlider(
             start.length_px, min=1, max=24, step=0.5, description="length, px", continuous_update=False
         ),

@@ -7,6 +7,7 @@ Running the others is nbval's work, see the Makefile. Skipped where there is no 
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -81,7 +82,12 @@ LOOK = """
 })()
 """
 
-RUN = "window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => true)"
+RUN = "window.jupyterapp.commands.execute('notebook:run-all-cells'); true"
+READY = """
+document.querySelector(".jp-Notebook-ExecutionIndicator")?.dataset.status === "idle"
+  && document.querySelector(".jp-KernelName")?.innerText.startsWith("Python")
+"""
+COUNTS = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(prompt => prompt.innerText)"
 DROPDOWN = "document.querySelector('.jp-OutputArea .widget-dropdown select')"
 IMAGES = (
     "[...document.querySelectorAll('.jp-OutputArea img')].map(image => image.src.length + image.src.slice(-400)).join()"
@@ -217,17 +223,14 @@ def test_the_notebook_to_explore_runs_and_answers_to_its_controls(lab, browser, 
         cell |= {"outputs": []} if cell.cell_type == "code" else {}
     nbformat.write(notebook, tmp_path / "explore.ipynb")
     lab.open(browser, tmp_path / "explore.ipynb", "dark")
-    chromium.wait_for(
-        lambda: browser.ask("document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'"), 60
-    )
-    assert browser.ask(RUN)
+    chromium.wait_for(lambda: browser.ask(READY), 120)
+    browser.ask(RUN)
+    chromium.wait_for(lambda: all(re.search(r"\d", count) for count in browser.ask(COUNTS)), 240)
     chromium.wait_for(lambda: browser.ask(f"{DROPDOWN} !== null"), 60)
     seen = browser.ask(LOOK)
     assert not faults(seen)
     before = browser.ask(IMAGES)
     assert before
-    browser.ask(
-        f"{DROPDOWN}.selectedIndex = 1 - {DROPDOWN}.selectedIndex; {DROPDOWN}.dispatchEvent(new Event('change'))"
-    )
+    browser.ask(f"{DROPDOWN}.selectedIndex += 1; {DROPDOWN}.dispatchEvent(new Event('change', {{bubbles: true}}))")
     chromium.wait_for(lambda: browser.ask(IMAGES) != before, 60)
     assert not faults(browser.ask(LOOK))
