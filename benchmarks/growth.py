@@ -1,6 +1,6 @@
 """How time and memory grow with the lines of an image, the batch and the number of pairs, for the five networks.
 
-`python -m benchmarks.growth` measures for about half an hour and writes `results/growth/growth.csv` and `growth.png`;
+`python -m benchmarks.growth` measures for about 25 minutes and writes `results/growth/growth.csv` and `growth.png`;
 interrupted, it goes on where it was on the same machine and commit. Linux only. Every measurement has a process of its
 own. `peak_mib` is what its resident memory grows by at most, inputs excluded; `counted_mib` is what PyTorch's
 operations return and hold at once, counted on the meta device. Widths are those of a recipe's scale: paper size where a

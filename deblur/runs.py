@@ -305,8 +305,13 @@ def load_or_run(plans: Sequence[Plan], processes: int | None = None) -> list[Run
         if processes is None:
             processes = 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
         # Longest first, so that no core waits long at the end.
-        _run_side_by_side(sorted(missing, key=lambda plan: -plan.recipe.steps), min(processes, len(missing)))
+        _run_side_by_side(sorted(missing, key=_length, reverse=True), min(processes, len(missing)))
     return [Run(plan) for plan in plans]
+
+
+def _length(plan: Plan) -> float:
+    """How long a training takes, next to others of its scale; a network that was never timed counts as the slowest."""
+    return plan.recipe.steps / recipes.EQUAL_TIME.get(plan.paper, min(recipes.EQUAL_TIME.values()))
 
 
 def is_complete(plan: Plan) -> bool:

@@ -4,6 +4,7 @@ import json
 
 import nbformat
 import pytest
+import torch
 
 from deblur import evaluation, models, notebooks, paths, recipes, runs, training
 
@@ -118,7 +119,11 @@ def test_another_benchmark_by_its_protocol(mini_root, tmp_path, monkeypatch):
     training.save_weights(plan.network(), plan.folder / "model.safetensors")
     paths.write_text(plan.folder / "provenance.json", json.dumps({"device": "nowhere"}))
     koehler = runs.open_data(name="koehler")
-    blurred, rows = notebooks.by_protocol({"start": runs.Run(plan)}, koehler, "koehler_best_frame", limit=2)
+    threads = torch.get_num_threads()
+    both = {"start": runs.Run(plan), "again": runs.Run(plan)}
+    blurred, rows = notebooks.by_protocol(both, koehler, "koehler_best_frame", limit=2)
+    assert torch.get_num_threads() == threads  # those that score use one each
+    assert rows.pop("again") == rows["start"]
     assert rows["start"]["gain_db"] == pytest.approx(0, abs=0.02)  # 8-bit rounding
     assert rows["start"]["psnr_db"] == pytest.approx(blurred["psnr_db"] + rows["start"]["gain_db"])
     assert (rows["start"]["protocol"], rows["start"]["data"]) == ("koehler_best_frame", "mini koehler")

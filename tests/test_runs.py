@@ -455,6 +455,21 @@ def test_side_by_side_equals_one_after_the_other_and_a_failure_harms_no_other_ru
     assert not (broken.folder / "model.safetensors").exists()
 
 
+def test_the_longest_trainings_begin_first(data, store, monkeypatch):
+    """By measured speed: a row of a slow network may take longer than a main run."""
+    begun = []
+    monkeypatch.setattr(runs, "_run_side_by_side", lambda plans, processes: begun.extend(plans))
+    monkeypatch.setattr(runs.recipes, "EQUAL_TIME", {"attentive": 30, "radn": 10})
+    plans = [
+        runs.Plan(data, name, "paper", "mini", budget)
+        for name, budget in (("attentive", "row"), ("attentive", "main"), ("radn", "row"), ("raidnet", "row"))
+    ]
+    runs.load_or_run(plans)
+    steps = [plan.recipe.steps for plan in plans]
+    times = [steps[0] / 30, steps[1] / 30, steps[2] / 10, steps[3] / 10]  # one never timed counts as the slowest
+    assert [plans.index(plan) for plan in begun] == sorted(range(4), key=lambda i: -times[i])
+
+
 def test_two_callers_of_one_run_train_it_once(data, store, tmp_path):
     context = multiprocessing.get_context("fork")
     trained = context.Value("i", 0)
