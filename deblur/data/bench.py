@@ -141,7 +141,7 @@ class Photographs:
         # Bilinear like `blur.sample`, which would first search where the points reach: as long as sampling them.
         first, last = ways.new_tensor([x - MARGIN, y - MARGIN]), ways.new_tensor([near.shape[2] - 1, near.shape[1] - 1])
         patch = (near.float() / 255).expand(len(ways), -1, -1, -1)
-        frames = F.grid_sample(patch, 2 * (ways - first) / last - 1, align_corners=True)
+        frames = F.grid_sample(patch, ways.sub_(first).mul_(2 / last).sub_(1), align_corners=True)
         sharp = scene[:, top + y : top + y + height, left + x : left + x + width]
         return tuple(image.permute(1, 2, 0).numpy() for image in (blur.quantise(frames.mean(0)), sharp))  # type: ignore[return-value]  # two images
 
@@ -172,11 +172,13 @@ def trajectories(motion: blur.Motion, window: tuple[int, int, int, int]) -> Tens
     columns, rows = torch.arange(x, x + width).float(), torch.arange(y, y + height).float()[:, None]
     matrices = homographies(motion.poses)[..., None, None].float()
     across, down, depth = (row[:, 0] * columns + row[:, 1] * rows + row[:, 2] for row in matrices.unbind(1))
-    q = torch.stack([across / depth, down / depth], -1)
+    q = across.new_empty(*across.shape, 2)
+    torch.div(across, depth, out=q[..., 0])
+    torch.div(down, depth, out=q[..., 1])
     if motion.blob is not None:
-        q = q + motion.blob(q)[..., None] * torch.tensor(motion.object_path)[:, None, None].float()
+        q += motion.blob(q)[..., None] * torch.tensor(motion.object_path)[:, None, None].float()
     if motion.cut:
-        q = torch.minimum(q.clamp(min=0), q.new_tensor([FRAME_SIZE[1] - 1, FRAME_SIZE[0] - 1]))
+        q = torch.minimum(q.clamp_(min=0), q.new_tensor([FRAME_SIZE[1] - 1, FRAME_SIZE[0] - 1]))
     return q
 
 
