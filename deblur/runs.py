@@ -40,6 +40,7 @@ from deblur.source import code_hash
 
 SOURCES = ("deblur", "notebooks", "pyproject.toml", "requirements.lock")
 """What must be committed for a result to count as made from a commit."""
+_SEEDING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ class Plan:
 
     def network(self) -> nn.Module:
         """The untrained network, its weights drawn from the seed."""
-        with torch.random.fork_rng(devices=[]):
+        # The generator is the process's: two threads that seeded it at once would draw from each other's.
+        with _SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = models.build(self.paper, self.variant, **self.recipe.config)
         if self.pretrained:

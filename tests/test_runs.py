@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -135,6 +136,17 @@ def test_weights_are_drawn_from_the_seed_and_from_nothing_else(data):
 
 
 # -------------------------------------------------------------------------------------------------- the key
+
+
+def test_threads_that_build_networks_do_not_disturb_each_other(data):
+    plans = [smoke(data, seed=seed) for seed in range(8)]
+    alone = [plan.network().state_dict() for plan in plans]
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(8) as pool:
+        together = [network.state_dict() for network in pool.map(runs.Plan.network, plans * 8)]
+    assert torch.equal(torch.get_rng_state(), before)
+    for expected, found in zip(alone * 8, together, strict=True):
+        assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
 def test_the_key_is_stable_and_names_the_folder(data, store):
