@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from deblur import paths
@@ -141,11 +142,14 @@ def _with_differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def agreement(ablations: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
-    """The rows of ablation tables, by number: has the measured difference to the reference row the printed sign?"""
+    """The rows of ablation tables, by number: has the measured difference to the reference row the printed sign?
+
+    Both to the hundredth of a dB that tables print: what rounds to zero has no sign.
+    """
     names = ["table", "method", "delta_db_printed", "delta_db_measured"]
     rows = pd.concat([table.assign(table=number) for number, table in ablations.items()])
     rows = rows.loc[rows["delta_db_printed"] != 0, names].dropna().reset_index(drop=True)
-    return rows.assign(same_sign=rows["delta_db_printed"].gt(0) == rows["delta_db_measured"].gt(0))
+    return rows.assign(same_sign=np.sign(rows["delta_db_printed"]) == np.sign(rows["delta_db_measured"].round(2)))
 
 
 def folder(scale: str, paper: str) -> Path:

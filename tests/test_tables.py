@@ -105,6 +105,9 @@ def test_agreement_counts_signs_and_leaves_out_the_reference_and_what_was_not_me
     assert found["method"].tolist() == ["parallel-concat"] * 2
     assert found["table"].tolist() == [6, 7]
     assert found["same_sign"].tolist() == [False, True]
+    vanishing = tables.agreement({6: table.assign(delta_db_measured=table["delta_db_measured"] * [-0.016, 1, 1])})
+    assert vanishing["delta_db_measured"].round(4).tolist() == [-0.004]
+    assert vanishing["same_sign"].tolist() == [False]
 
 
 def test_a_stamp_that_varies_is_a_column_and_one_that_does_not_is_left_to_the_caption():
