@@ -191,9 +191,9 @@ class Plan:
 def code(paper: str, loss: str, schedule: str, data: str) -> str:
     """Hash of the code that a training reaches; the arguments are those of its recipe."""
     module, network = models.NETWORKS[paper]
-    source = {"synthesis": loading.Synthesis, "photographs": bench.Photographs}.get(data, loading.Tree)
-    training_code = (LOSSES[loss], SCHEDULES[schedule], training.train, loading.Batches, source)
-    return code_hash(network, module.Config, *training_code)
+    sources = {"synthesis": (loading.Synthesis,), "photographs": (bench.Photographs, bench.Batches)}
+    training_code = (LOSSES[loss], SCHEDULES[schedule], training.train, loading.Batches)
+    return code_hash(network, module.Config, *training_code, *sources.get(data, (loading.Tree,)))
 
 
 def training_part(recipe: recipes.Recipe) -> dict:
@@ -423,7 +423,7 @@ def train(
     if fabric.is_global_zero:
         paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
         _record(plan, record)
-    batches = loading.Batches(_source(plan), recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
+    batches = _batches(plan, fabric.device)
     watched = plan.data.validation(recipe.test_pairs)
 
     def validate(network: nn.Module) -> dict[str, float]:
@@ -448,11 +448,13 @@ def train(
         _record(plan, record | {"training_seconds": round(time.time() - started, 1)})
 
 
-def _source(plan: Plan) -> loading.Source:
-    """Where training crops come from."""
-    if plan.recipe.data == "synthesis":
-        return loading.Synthesis()
-    return plan.photographs if plan.recipe.data == "photographs" else _stored_source(plan.data)
+def _batches(plan: Plan, device: torch.device) -> loading.Batches:
+    """The training batches of a plan; photographs are exposed on the device that trains."""
+    recipe = plan.recipe
+    how = (recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
+    if recipe.data == "photographs":
+        return bench.Batches(plan.photographs, *how, device=device)
+    return loading.Batches(loading.Synthesis() if recipe.data == "synthesis" else _stored_source(plan.data), *how)
 
 
 def packed_folder(data: Data, split: str = "train") -> Path:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from deblur import metrics, runs
-from deblur.data import bench, blur, mini, official
+from deblur.data import bench, blur, loading, mini, official
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +52,16 @@ def test_the_tree_has_full_size_blur_and_its_truth():
 
 @pytest.mark.parametrize("kind", blur.KINDS)
 @pytest.mark.parametrize("seed", range(3))
-def test_ways_are_those_of_the_camera_model(kind, seed):
+def test_ways_are_those_of_the_camera_model(photos, kind, seed, monkeypatch):
     """Homographies in single precision against the pinhole camera in double precision, point by point."""
     rng = np.random.default_rng([3, seed])
     motion = blur.random_motion(rng, kind, bench.FRAME_SIZE, bench.TRAIN_PATH_PX)
-    y, x, height, width = (int(rng.integers(low, high)) for low, high in ((0, 150), (0, 250), (1, 106), (1, 134)))
+    monkeypatch.setattr(blur, "random_motion", lambda *_: motion)
+    shot = bench.Photographs(photos).shot(rng, int(rng.integers(1, 134)), 0.25)
+    y, x, height, width = shot.window
     rows, columns = np.mgrid[y : y + height, x : x + width].astype(float)
     expected, _ = blur.trajectories(motion, torch.from_numpy(np.stack([columns, rows], -1)), bench.FRAME_SIZE)
-    found = bench.trajectories(motion, (y, x, height, width))
+    found = shot.trajectories()
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), expected, atol=1e-3, rtol=0)
 
@@ -77,6 +79,30 @@ def test_a_crop_is_the_window_of_the_whole_exposure(photos, seed):
     difference = np.abs(blurred.astype(int) - exposure.blurred().permute(1, 2, 0).numpy())
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_batches_exposed_on_the_device_are_those_of_every_other_source(photos, rank, workers):
+    """Same draws, same pixels, same flips, whoever exposes them, also for the second of two processes."""
+    how = (bench.Photographs(photos), 40, 6, 5, 0.25, ("flip_ud", "flip_lr", "rot90"), rank, 2)
+    plain, exposed = loading.Batches(*how), bench.Batches(*how)
+    for step, found in enumerate(exposed.loader(7, 10, workers), 7):
+        for image, expected in zip(found, plain[step], strict=True):
+            assert image.shape == (3, 3, 40, 40)
+            torch.testing.assert_close(image, expected, atol=0, rtol=0)
+    assert step == 9
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_exposes_what_the_cpu_does(photos):
+    """But for the last bit of single precision, which moves a rounded value here and there."""
+    how = (bench.Photographs(photos), 64, 16, 0, 0.25)
+    on_gpu, on_cpu = (next(bench.Batches(*how, device=device).loader(0, 1)) for device in ("cuda", "cpu"))
+    difference = (on_gpu[0].cpu() - on_cpu[0]).abs() * 255
+    assert difference.max() < 1.5
+    assert (difference > 0.5).float().mean() < 0.01
+    assert torch.equal(on_gpu[1].cpu(), on_cpu[1])
 
 
 def test_windows_with_detail_are_preferred(photos):

@@ -6,8 +6,8 @@ the bundled training scenes and from any folder of photographs.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from deblur import paths
-from deblur.data import blur, mini
+from deblur.data import blur, loading, mini
 from deblur.data.loading import random_window
 from deblur.data.official import DataError, read_image
 from deblur.data.synthesis import expose_in_bands, images_below
@@ -134,16 +135,16 @@ class Photographs:
 
     def crop(self, rng: np.random.Generator, size: int, edge: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """A blurred and a sharp crop (size, size, 3) uint8, seen through a frame that the camera shakes."""
-        scene, (left, top), (y, x, height, width) = self.window(rng, size, edge)
+        return tuple(image.permute(1, 2, 0).numpy() for image in self.shot(rng, size, edge).expose())  # type: ignore[return-value]  # two images
+
+    def shot(self, rng: np.random.Generator, size: int, edge: float) -> "Shot":
+        """What to expose for a crop: all that is drawn, and the part of a scene that it may see."""
+        scene, (left, top), window = self.window(rng, size, edge)
         motion = blur.random_motion(rng, str(rng.choice(mini.KIND_CYCLE)), FRAME_SIZE, TRAIN_PATH_PX)
-        ways = trajectories(motion, (y, x, height, width))
+        y, x, height, width = window
         near = scene[:, top + y - MARGIN : top + y + height + MARGIN, left + x - MARGIN : left + x + width + MARGIN]
-        # Bilinear like `blur.sample`, which would first search where the points reach: as long as sampling them.
-        first, last = ways.new_tensor([x - MARGIN, y - MARGIN]), ways.new_tensor([near.shape[2] - 1, near.shape[1] - 1])
-        patch = (near.float() / 255).expand(len(ways), -1, -1, -1)
-        frames = F.grid_sample(patch, ways.sub_(first).mul_(2 / last).sub_(1), align_corners=True)
-        sharp = scene[:, top + y : top + y + height, left + x : left + x + width]
-        return tuple(image.permute(1, 2, 0).numpy() for image in (blur.quantise(frames.mean(0)), sharp))  # type: ignore[return-value]  # two images
+        way = None if motion.object_path is None else torch.tensor(motion.object_path).float()
+        return Shot(near.clone(), homographies(motion.poses).float(), window, motion.blob, way, motion.cut)
 
     def window(
         self, rng: np.random.Generator, size: int, edge: float
@@ -160,26 +161,117 @@ class Photographs:
         return candidates[int(np.argmax(details))]
 
 
-def trajectories(motion: blur.Motion, window: tuple[int, int, int, int]) -> Tensor:
-    """The ways (T,h,w,2) float32 of a window's pixels: `blur.trajectories` in single precision, several times as fast.
+@dataclass(frozen=True)
+class Shot:
+    """An exposure of a window, as it travels from where it was drawn to the device that makes it.
 
-    A pinhole camera before a plane moves a picture by one homography a sub-frame, whose rows are linear in x and y.
-
-    Args:
-        window: (y, x, height, width) inside the frame.
+    Attributes:
+        near: the scene (3, h + 2 MARGIN, w + 2 MARGIN) uint8 in the window and around it.
+        matrices: (T,3,3) float32 homographies of the camera, see `homographies`.
+        window: (y, x, h, w) inside the frame.
+        blob, object_path, cut: as in `blur.Motion`, the path a float32 tensor.
     """
-    y, x, height, width = window
-    columns, rows = torch.arange(x, x + width).float(), torch.arange(y, y + height).float()[:, None]
-    matrices = homographies(motion.poses)[..., None, None].float()
-    across, down, depth = (row[:, 0] * columns + row[:, 1] * rows + row[:, 2] for row in matrices.unbind(1))
-    q = across.new_empty(*across.shape, 2)
-    torch.div(across, depth, out=q[..., 0])
-    torch.div(down, depth, out=q[..., 1])
-    if motion.blob is not None:
-        q += motion.blob(q)[..., None] * torch.tensor(motion.object_path)[:, None, None].float()
-    if motion.cut:
-        q = torch.minimum(q.clamp_(min=0), q.new_tensor([FRAME_SIZE[1] - 1, FRAME_SIZE[0] - 1]))
-    return q
+
+    near: Tensor
+    matrices: Tensor
+    window: tuple[int, int, int, int]
+    blob: blur.Blob | None
+    object_path: Tensor | None
+    cut: bool
+
+    def to(self, device: torch.device | str) -> "Shot":
+        """The shot with its tensors on a device."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Shot":
+        """The shot in page-locked memory: how `DataLoader` prepares what a GPU will ask for."""
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> "Shot":
+        way = None if self.object_path is None else change(self.object_path)
+        return replace(self, near=change(self.near), matrices=change(self.matrices), object_path=way)
+
+    def expose(self) -> tuple[Tensor, Tensor]:
+        """The blurred and the sharp window, (3,h,w) uint8, made where the tensors lie.
+
+        Nothing here makes a GPU wait: no number comes back from it, and none is sent to it.
+        """
+        ways = self.trajectories()
+        y, x, _, _ = self.window
+        # Bilinear like `blur.sample`, which would first search where the points reach: as long as sampling them.
+        for coordinate, first, side in zip(ways.unbind(-1), (x, y), self.near.shape[:0:-1], strict=True):
+            coordinate.sub_(first - MARGIN).mul_(2 / (side - 1)).sub_(1)
+        frames = F.grid_sample((self.near.float() / 255).expand(len(ways), -1, -1, -1), ways, align_corners=True)
+        return blur.quantise(frames.mean(0)), self.near[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+    def trajectories(self) -> Tensor:
+        """The ways (T,h,w,2) float32 of the window's pixels: `blur.trajectories` in single precision, several times as
+        fast.
+
+        A pinhole camera before a plane moves a picture by one homography a sub-frame, whose rows are linear in x and y.
+        """
+        y, x, height, width = self.window
+        columns = torch.arange(x, x + width, dtype=torch.float32, device=self.near.device)
+        rows = torch.arange(y, y + height, dtype=torch.float32, device=self.near.device)[:, None]
+        lines = self.matrices[..., None, None].unbind(1)
+        across, down, depth = (line[:, 0] * columns + line[:, 1] * rows + line[:, 2] for line in lines)
+        q = across.new_empty(*across.shape, 2)
+        torch.div(across, depth, out=q[..., 0])
+        torch.div(down, depth, out=q[..., 1])
+        if self.blob is not None and self.object_path is not None:
+            q += self.blob(q)[..., None] * self.object_path[:, None, None]
+        if self.cut:
+            for coordinate, side in zip(q.unbind(-1), FRAME_SIZE[::-1], strict=True):
+                coordinate.clamp_(0, side - 1)
+        return q
+
+
+@dataclass(frozen=True)
+class Batches(loading.Batches):
+    """`loading.Batches` of photographs, the same pixels: worker processes draw, `device` exposes and flips."""
+
+    source: Photographs
+    device: torch.device | str = "cpu"
+
+    def loader(self, start: int, stop: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of steps start..stop-1 in order, on the device."""
+        pinned = torch.device(self.device).type == "cuda"
+        steps = DataLoader(
+            range(start, stop),  # type: ignore[arg-type]  # as good as a Dataset
+            batch_size=None,
+            collate_fn=self.drawn,
+            num_workers=workers,
+            pin_memory=pinned,
+        )
+        return map(self.exposed, iter(steps))
+
+    def drawn(self, step: int) -> list[tuple[Shot, list[str]]]:
+        """This process's shots of a step, and which augmentations each goes through."""
+        share, found = self.batch // self.world, []
+        for index in range(self.rank * share, (self.rank + 1) * share):
+            rng = np.random.default_rng([self.seed, step, index])
+            shot = self.source.shot(rng, self.crop, self.edge)
+            found.append((shot, [name for name in self.augment if rng.random() < 0.5]))
+        return found
+
+    def exposed(self, drawn: list[tuple[Shot, list[str]]]) -> tuple[Tensor, Tensor]:
+        """What was drawn, as a batch: (blurred, sharp), each (n, 3, crop, crop) float32 in [0,1]."""
+        pairs = []
+        for shot, names in drawn:
+            images = torch.stack(shot.to(self.device).expose())
+            for change in (AUGMENTATIONS[name] for name in names):
+                images = change(images)
+            pairs.append(images)
+        blurred, sharp = (torch.stack(pairs).float() / 255).unbind(1)
+        return blurred, sharp
+
+
+AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "flip_ud": lambda images: images.flip(-2),
+    "flip_lr": lambda images: images.flip(-1),
+    "rot90": lambda images: images.rot90(dims=(-2, -1)),
+}
+"""`loading.AUGMENTATIONS`, for tensors (...,H,W)."""
 
 
 def homographies(poses: np.ndarray) -> Tensor:
