@@ -72,6 +72,11 @@ def _add_data(commands: Commands) -> None:
     pack.add_argument("--variant", choices=("blur", "blur_gamma"), help="of GoPro (default: blur)")
     pack.add_argument("--split", default="train")
     pack.set_defaults(run=_data_pack)
+    leaves = data.add_parser("leaves", help="make sharp pictures to train on at scale bench, without photographs")
+    leaves.add_argument("--out", type=Path, required=True, help="a new folder, for 'train --photos'")
+    leaves.add_argument("--count", type=int, default=128, help="pictures of 720x1080 (default: 128)")
+    leaves.add_argument("--seed", type=int, default=0)
+    leaves.set_defaults(run=_data_leaves)
     own = data.add_parser("synthesize", help="make a GoPro tree from your own photographs or video frames")
     own.add_argument("--photos", type=Path, required=True, help="folder of sharp photographs")
     own.add_argument("--out", type=Path, required=True, help="a new folder")
@@ -114,6 +119,16 @@ def _data_check(options: argparse.Namespace) -> int:
     report = check(options.name, options.root, splits=options.split, progress=bar, **choices)
     print(report)
     return 0 if report.usable else 1
+
+
+def _data_leaves(options: argparse.Namespace) -> None:
+    from tqdm.auto import tqdm
+
+    from deblur.data.leaves import write_leaves
+
+    bar = partial(tqdm, desc="leaves", unit="picture", total=options.count, leave=False, mininterval=1)
+    write_leaves(options.out, options.count, options.seed, progress=bar)
+    print(options.out)
 
 
 def _data_synthesize(options: argparse.Namespace) -> None:

@@ -235,13 +235,12 @@ class Batches(loading.Batches):
 
     def loader(self, start: int, stop: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of steps start..stop-1 in order, on the device."""
-        pinned = torch.device(self.device).type == "cuda"
-        steps = DataLoader(
+        steps: DataLoader = DataLoader(
             range(start, stop),  # type: ignore[arg-type]  # as good as a Dataset
             batch_size=None,
-            collate_fn=self.drawn,
+            collate_fn=self.drawn,  # type: ignore[arg-type]  # of one step, as nothing is batched here
             num_workers=workers,
-            pin_memory=pinned,
+            pin_memory=torch.device(self.device).type == "cuda",
         )
         return map(self.exposed, iter(steps))
 
