@@ -144,7 +144,7 @@ def _with_differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
 def agreement(ablations: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
     """The rows of ablation tables, by number: has the measured difference to the reference row the printed sign?
 
-    Both to the hundredth of a dB that tables print: what rounds to zero has no sign.
+    The measured one to the hundredth of a dB that tables print: what rounds to zero has no sign.
     """
     names = ["table", "method", "delta_db_printed", "delta_db_measured"]
     rows = pd.concat([table.assign(table=number) for number, table in ablations.items()])

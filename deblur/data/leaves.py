@@ -36,8 +36,8 @@ def picture(rng: np.random.Generator, scenes: Sequence[np.ndarray], size: tuple[
     Args:
         scenes: pictures (H,W,3) uint8 that lend their colours and textures.
     """
-    canvas = np.zeros((*size, 3), np.uint8)
-    covering = [RADII_PX[1]] * 30  # first, so that no canvas shows
+    canvas = np.rint(inside(rng, *size, scenes)).astype(np.uint8)
+    covering = [RADII_PX[1]] * 30  # first, and beyond the law: large shapes behind everything
     for radius in (*covering, *radii(rng, int(rng.integers(*LEAVES)))):
         drop(rng, canvas, outline(rng, radius) + rng.uniform(size=2) * size[::-1], scenes)
     return canvas
