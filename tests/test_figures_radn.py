@@ -48,6 +48,19 @@ def test_figure1_keeps_printed_and_measured_apart():
     assert [text.get_text() for text in measured.texts] == ["a", "c"]
 
 
+@pytest.mark.parametrize("slowest_ms", [74.0, 180.0, 1500.0, 2000.0, 30000.0])
+def test_figure1_names_two_runtimes_however_close_they_lie(slowest_ms):
+    table = pd.DataFrame(
+        {"method": ["a", "b"], "psnr_db_measured": [28.0, 28.5], "runtime_ms_measured": [60.0, slowest_ms]}
+    )
+    figure = radn.figure1(table, "128x128")
+    figure.canvas.draw()
+    axis = figure.axes[1]
+    low, high = axis.get_xlim()
+    labels = [label for label in axis.get_xticklabels() if label.get_text() and low <= label.get_position()[0] <= high]
+    assert len(labels) >= 2
+
+
 def test_figure3_shows_nine_taps_a_place():
     taps = np.random.default_rng(2).uniform(0, 20, (9, 2))
     figure = radn.figure3(({"x": "x", "y": "y"}, [("x", "y")]), np.zeros((20, 30, 3)), [(np.array([9.0, 8.0]), taps)])
