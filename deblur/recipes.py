@@ -500,18 +500,24 @@ SGENET = {
 }
 
 
-def _bench(mini: Recipe) -> Recipe:
+def _bench(mini: Recipe, **config: Any) -> Recipe:
     """Full-size blur for the networks of mini: one recipe and one number of steps for all, but each paper's own loss.
 
     The size is what two CPU cores can train in hours; a card that takes 256 px crops in large batches can do better.
+
+    Args:
+        config: differences from the network's Config at mini. Coarse levels, where long blur is seen, are wide: they
+            cost little time.
     """
     return replace(
         mini,
-        steps=5000,
-        row_steps=5000,
+        steps=6000,
+        row_steps=6000,
         batch=4,
         crop=128,
-        lr=3e-4,  # at 7e-4 the attentive network lost on long paths what short ones had taught it, at 2e-4 not
+        lr=5e-4,
+        clip_norm={"": 0.1},  # single crops with much contrast throw the squared error far off
+        config=mini.config | config,
         schedule="cosine",
         schedule_args={"floor": 1e-6},
         augment=("flip_ud", "flip_lr", "rot90"),
@@ -522,8 +528,22 @@ def _bench(mini: Recipe) -> Recipe:
     )
 
 
+_BENCH_CONFIGS: dict[str, dict[str, Any]] = {
+    "attentive": {"widths": (16, 64, 128)},
+    "raidnet": {"base_channels": 16},
+    "sgenet": {"widths": (6, 24, 48)},
+    "radn": {
+        "blocks": (3, 6, 8),
+        "units": 2,
+        "unit_growth": 24,
+        "widths": (192, 128, 96),
+        "bottlenecks": (96, 64, 48),
+        "last": 24,
+    },
+}
+
 RECIPES: dict[str, dict[str, Recipe]] = {
-    name: found | {"bench": _bench(found["mini"])}
+    name: found | {"bench": _bench(found["mini"], **_BENCH_CONFIGS.get(name, {}))}
     for name, found in {
         "attentive": ATTENTIVE,
         "srn": SRN,

@@ -453,7 +453,7 @@ def _batches(plan: Plan, device: torch.device) -> loading.Batches:
     recipe = plan.recipe
     how = (recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
     if recipe.data == "photographs":
-        return bench.Batches(plan.photographs, *how, device=device)
+        return bench.Batches(plan.photographs, *how, device=device, steps=recipe.steps)
     return loading.Batches(loading.Synthesis() if recipe.data == "synthesis" else _stored_source(plan.data), *how)
 
 

@@ -81,6 +81,64 @@ def test_a_crop_is_the_window_of_the_whole_exposure(photos, seed):
     assert (difference > 0).mean() < 0.01
 
 
+def drawn(seed, kind="local"):
+    return blur.random_motion(np.random.default_rng(seed), kind, bench.FRAME_SIZE, bench.TRAIN_PATH_PX)
+
+
+def middle_way(motion):
+    """(T, 2) where the frame's middle is seen, relative to the exposure's middle."""
+    centre = torch.tensor([[[side - 1 for side in bench.FRAME_SIZE[::-1]]]], dtype=torch.float64) / 2
+    return (blur.camera_points(motion.poses, centre, bench.FRAME_SIZE, None) - centre)[:, 0, 0].numpy()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_training_begins_with_even_shifts_along_the_nearer_axis(seed):
+    motion = drawn(seed)
+    first = bench.simplified(motion, bench.LESSONS["spread"][0])
+    assert not first.poses[:, 2:].any()
+    assert not first.object_path.any()
+    way, own = middle_way(first), np.ptp(middle_way(motion)[[0, -1]], axis=0)
+    along, across = np.argsort(-own)
+    np.testing.assert_allclose(way[:, across], 0, atol=1e-9)
+    np.testing.assert_allclose(np.abs(np.diff(way[:, along])), bench.FIRST_PATH_PX / (len(way) - 1))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_then_shifts_have_the_direction_and_the_length_of_the_motion(seed):
+    motion = drawn(seed)
+    shift = bench.simplified(motion, bench.LESSONS["variety"][0])
+    assert not shift.poses[:, 2:].any()
+    way, own = middle_way(shift), middle_way(motion)
+    drift, wanted = way[-1] - way[0], own[-1] - own[0]
+    assert np.hypot(*drift) == pytest.approx(np.hypot(*np.diff(own, axis=0).T).sum())
+    np.testing.assert_allclose(drift / np.hypot(*drift), wanted / np.hypot(*wanted), atol=1e-9)
+    assert blur.longest_step(shift, bench.FRAME_SIZE) < 1.01
+    np.testing.assert_allclose(way[len(way) // 2], 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_the_end_motion_is_as_it_is_and_comes_there_evenly(seed):
+    motion, (start, end) = drawn(seed), bench.LESSONS["variety"]
+    assert bench.simplified(motion, end) is motion
+    shift, half = (bench.simplified(motion, progress) for progress in (start, (start + end) / 2))
+    np.testing.assert_allclose(half.poses, (shift.poses + motion.poses) / 2)
+    np.testing.assert_allclose(half.object_path, motion.object_path / 2)
+    for name in ("blob", "cut"):
+        assert getattr(half, name) == getattr(motion, name)
+
+
+def test_batches_go_through_the_lessons(photos):
+    """At the first step of many only axes, at the last all motion; a training without lessons has all of it at once."""
+    how = (bench.Photographs(photos), 40, 6, 5, 0.25)
+    early, late = (bench.Batches(*how, steps=100).drawn(step) for step in (0, 99))
+    for shot, _ in early:
+        x, y = (shot.matrices[-1] - shot.matrices[0])[:2, 2].abs().tolist()
+        assert min(x, y) < 1e-3
+        assert max(x, y) == pytest.approx(bench.FIRST_PATH_PX, abs=1e-3)
+    for (shot, _), (expected, _) in zip(late, bench.Batches(*how).drawn(99), strict=True):
+        torch.testing.assert_close(shot.matrices, expected.matrices)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("rank", [0, 1])
 def test_batches_exposed_on_the_device_are_those_of_every_other_source(photos, rank, workers):

@@ -2,7 +2,8 @@
 
 What is scored is a GoPro tree of its own, exposed from the bundled scenes at their native resolution with paths of 8
 to 16 px; every scene keeps its split. What is trained on is exposed anew for every crop, with paths of 8 to 20 px, from
-the bundled training scenes and from any folder of photographs.
+the bundled training scenes and from any folder of photographs. It begins with few kinds of motion, see
+`simplified`.
 """
 
 import hashlib
@@ -41,6 +42,10 @@ FRAMES = {"train": 1, "validation": 8, "test": 8}
 
 ROWS = 1080
 """Photographs are halved until they have at most so many rows: most are soft at full size."""
+FIRST_PATH_PX = 12.0
+"""What every exposure's path begins with, see `simplified`."""
+LESSONS = {"spread": (0.1, 0.25), "variety": (0.25, 0.5)}
+"""Shares of the steps: when directions and lengths spread, and when all else comes in."""
 CANDIDATES = 4
 """Windows drawn for a crop, of which the one with most detail is exposed: from a clear sky nothing is learned."""
 
@@ -78,6 +83,37 @@ def random_origin(rng: np.random.Generator, scene: Tensor) -> tuple[int, int]:
     """Where (x, y) a frame may begin in a scene (3,H,W) so that the camera does not leave it."""
     spare = [have - want - 2 * MARGIN for have, want in zip(scene.shape[:0:-1], FRAME_SIZE[::-1])]
     return tuple(MARGIN + int(rng.integers(left + 1)) for left in spare)  # type: ignore[return-value]  # x and y
+
+
+def simplified(motion: blur.Motion, progress: float) -> blur.Motion:
+    """A motion as the training meets it: few kinds at first, in the end as it is.
+
+    A network that sees all motion at once learns for hours what a sharpening filter does: which way a crop is blurred
+    pays only if one knows what to do about it, and the other way round. Between two directions both are learned within
+    minutes, and what is learned there carries over. So first the camera shifts evenly by 12 px along the nearer axis;
+    then in its own direction and by its own length; at last its tremor, its turns and the object's way come in.
+
+    Args:
+        progress: share of the training that is done, in [0,1].
+    """
+    spread, variety = (risen(progress, *LESSONS[name]) for name in ("spread", "variety"))
+    if variety == 1:
+        return motion
+    centre = torch.tensor([[[side - 1 for side in FRAME_SIZE[::-1]]]], dtype=torch.float64) / 2
+    way = blur.camera_points(motion.poses, centre, FRAME_SIZE, None)[:, 0, 0]
+    x, y = (way[-1] - way[0]).tolist()
+    turns = np.arctan2(y, x) / (np.pi / 2)
+    angle = (round(turns) + spread * (turns - round(turns))) * np.pi / 2
+    length = FIRST_PATH_PX + spread * (float(blur.path_lengths(way)) - FIRST_PATH_PX)
+    shift = np.zeros_like(motion.poses)
+    shift[:, :2] = np.linspace(-length / 2, length / 2, len(shift))[:, None] * [np.cos(angle), np.sin(angle)]
+    object_path = None if motion.object_path is None else variety * motion.object_path
+    return replace(motion, poses=shift + variety * (motion.poses - shift), object_path=object_path)
+
+
+def risen(progress: float, start: float, end: float) -> float:
+    """0 until `start`, 1 from `end` on, linear between."""
+    return min(max((progress - start) / (end - start), 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -137,10 +173,15 @@ class Photographs:
         """A blurred and a sharp crop (size, size, 3) uint8, seen through a frame that the camera shakes."""
         return tuple(image.permute(1, 2, 0).numpy() for image in self.shot(rng, size, edge).expose())  # type: ignore[return-value]  # two images
 
-    def shot(self, rng: np.random.Generator, size: int, edge: float) -> "Shot":
-        """What to expose for a crop: all that is drawn, and the part of a scene that it may see."""
+    def shot(self, rng: np.random.Generator, size: int, edge: float, progress: float = 1.0) -> "Shot":
+        """What to expose for a crop: all that is drawn, and the part of a scene that it may see.
+
+        Args:
+            progress: of the training, see `simplified`.
+        """
         scene, (left, top), window = self.window(rng, size, edge)
         motion = blur.random_motion(rng, str(rng.choice(mini.KIND_CYCLE)), FRAME_SIZE, TRAIN_PATH_PX)
+        motion = simplified(motion, progress)
         y, x, height, width = window
         near = scene[:, top + y - MARGIN : top + y + height + MARGIN, left + x - MARGIN : left + x + width + MARGIN]
         way = None if motion.object_path is None else torch.tensor(motion.object_path).float()
@@ -228,10 +269,17 @@ class Shot:
 
 @dataclass(frozen=True)
 class Batches(loading.Batches):
-    """`loading.Batches` of photographs, the same pixels: worker processes draw, `device` exposes and flips."""
+    """Batches of photographs: worker processes draw, `device` exposes and flips.
+
+    Without lessons the pixels are those of `loading.Batches`.
+
+    Attributes:
+        steps: of the training, over which its lessons are spread; 0 for none.
+    """
 
     source: Photographs
     device: torch.device | str = "cpu"
+    steps: int = 0
 
     def loader(self, start: int, stop: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of steps start..stop-1 in order, on the device."""
@@ -247,9 +295,10 @@ class Batches(loading.Batches):
     def drawn(self, step: int) -> list[tuple[Shot, list[str]]]:
         """This process's shots of a step, and which augmentations each goes through."""
         share, found = self.batch // self.world, []
+        progress = step / self.steps if self.steps else 1.0
         for index in range(self.rank * share, (self.rank + 1) * share):
             rng = np.random.default_rng([self.seed, step, index])
-            shot = self.source.shot(rng, self.crop, self.edge)
+            shot = self.source.shot(rng, self.crop, self.edge, progress)
             found.append((shot, [name for name in self.augment if rng.random() < 0.5]))
         return found
 
