@@ -1,0 +1,110 @@
+"""What the released networks do on blur of full size: scores, figures and pictures of the test split of `bench`.
+
+`python -m benchmarks.released` writes `results/bench/`: `scores.csv` (a row a network and pair), `summary.csv` (a row a
+network: gain by kind of blur, steps, seconds and device of its training), `gain_by_kind.png`, `gain_by_length.png` and
+`pictures.png`. A network whose scores are not those of its card is refused.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deblur import classical, comparison, evaluation, figures, paths, restoration, runs
+from deblur.data import official
+from deblur.figures import networks as draw
+
+FLOOR = "Wiener filter"
+
+
+def methods() -> dict[str, evaluation.Restore]:
+    """Name -> what restores an image: the released networks, and the filter that knows no direction."""
+    found = {name: evaluation.restorer(restoration.load(name)) for name in restoration.cards()}
+    if not found:
+        raise SystemExit(f"{paths.weights_dir()} holds no weights: there is nothing to report")
+    return found | {FLOOR: classical.wiener_floor}
+
+
+def score(data: runs.Data, restorers: Mapping[str, evaluation.Restore]) -> dict[tuple[str, int], pd.DataFrame]:
+    """(Method, seed) -> a row a test pair, with `gain_db`.
+
+    Raises:
+        ValueError: if a network does not score what its card says.
+    """
+    cards, blurred, found = restoration.cards(), runs.blurred_scores(data), {}
+    for name, restore in restorers.items():
+        scores = evaluation.add_gain(evaluation.evaluate(restore, data.pairs("test"), name), blurred)
+        made, gain = cards.get(name), scores["gain_db"].mean()
+        if made and abs(gain - made["scores"]["gain_db"]) > 2e-3:
+            raise ValueError(
+                f"{name} gains {gain:+.4f} dB, its card says {made['scores']['gain_db']:+.4f}: release it anew"
+            )
+        found[name, made["recipe"]["seed"] if made else 0] = scores
+    return found
+
+
+def summary(scores: Mapping[tuple[str, int], pd.DataFrame], data: runs.Data) -> pd.DataFrame:
+    """`comparison.summary` with what each network is and how it was trained; best first."""
+    cards = restoration.cards()
+    trained = {
+        name: {
+            "parameters": made["parameters"],
+            "steps": made["recipe"]["steps"],
+            "seed": made["recipe"]["seed"],
+            "training_seconds": made["training"]["training_seconds"],
+            "trained_on_device": made["training"]["device"],
+        }
+        for name, made in cards.items()
+    }
+    stamps = {"scale": "bench", "data": data.label, "protocol": "full_rgb8"}
+    found = comparison.summary(scores).drop(columns=["seeds", "place"])
+    return found.assign(**stamps).join(pd.DataFrame(trained).T, on="method")
+
+
+def pictures(data: runs.Data, best: str, restore: evaluation.Restore) -> Figure:
+    """Blurred, restored by the best network, sharp: the first pair of each kind of blur."""
+    rows: dict[str, list[np.ndarray]] = {}
+    labels = []
+    for pair in data.pairs("test"):
+        kind = str(official.read_truth(pair)["kind"])
+        if kind not in rows:
+            images = evaluation.restore_all({best: restore}, *official.read_pair(pair))
+            psnr = evaluation.psnr_labels(images)
+            rows[kind] = list(images.values())
+            labels.append([f"{kind}: {psnr['blurred']:.2f} dB", f"{best}: {psnr[best]:.2f} dB", "sharp"])
+    return figures.panels(list(rows.values()), labels=labels, width=3.8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=paths.results_dir() / "bench")
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    report(runs.open_data(scale="bench"), out)
+    print(out)
+
+
+def report(data: runs.Data, out: Path) -> None:
+    """Write the tables and figures of all released networks on some data into a folder."""
+    restorers = methods()
+    scores = score(data, restorers)
+    table, names = summary(scores, data), [name for name in restorers if name != FLOOR]
+    rows = pd.concat([part.assign(method=name) for (name, _), part in scores.items()])
+    paths.write_text(out / "scores.csv", rows.round(4).to_csv(index=False))
+    paths.write_text(out / "summary.csv", table.round(4).to_csv(index=False))
+    best = next(name for name in table["method"] if name != FLOOR)
+    drawn = {
+        "gain_by_kind": draw.gain_by_kind({data.label: table}, names),
+        "gain_by_length": draw.gain_by_length(comparison.by_length(scores), names, FLOOR),
+        "pictures": pictures(data, best, restorers[best]),
+    }
+    for name, figure in drawn.items():
+        with paths.replacing(out / f"{name}.png") as draft:
+            figure.savefig(draft, dpi=110, format="png", metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

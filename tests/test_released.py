@@ -1,0 +1,67 @@
+"""The report on released networks: scores of the files, only if they are those of the cards."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import released
+from benchmarks.awkward import tiny_release
+from deblur import evaluation, paths, restoration, runs
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch, mini_root):
+    """The bundled pairs, and two tiny networks with the cards that a release would give them."""
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
+    found = runs.open_data(mini_root)
+    blurred = runs.blurred_scores(found)
+    for seed, name in enumerate(("one", "two")):
+        file = tiny_release(tmp_path / "weights", name, seed)
+        scores = evaluation.evaluate(evaluation.restorer(restoration.load(name)), found.pairs("test"))
+        gain = float(evaluation.add_gain(scores, blurred)["gain_db"].mean())
+        made = json.loads(file.with_suffix(".json").read_text())
+        made |= {"scores": {"gain_db": gain}, "recipe": {"steps": 7, "seed": 0}}
+        made |= {"training": {"training_seconds": 3.0, "device": "CPU"}}
+        paths.write_text(file.with_suffix(".json"), json.dumps(made))
+    return found
+
+
+def test_the_report_says_what_each_network_gains_by_kind_and_how_it_was_trained(data, tmp_path):
+    released.report(data, tmp_path)
+    summary = pd.read_csv(tmp_path / "summary.csv").set_index("method")
+    assert set(summary.index) == {"one", "two", released.FLOOR}
+    assert (summary.loc[["one", "two"], ["steps", "training_seconds"]] == [7, 3]).all().all()
+    assert summary["gain_db"].is_monotonic_decreasing
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    for method, part in scores.groupby("method"):
+        assert len(part) == len(data.pairs("test"))
+        assert summary.loc[method, "gain_db"] == pytest.approx(part["gain_db"].mean(), abs=1e-4)
+        for kind, rows in part.groupby("kind"):
+            assert summary.loc[method, f"gain_db_{kind}"] == pytest.approx(rows["gain_db"].mean(), abs=1e-4)
+    for name in ("gain_by_kind", "gain_by_length", "pictures"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_card_that_promises_something_else_is_refused(data):
+    card = paths.weights_dir() / "two.json"
+    made = json.loads(card.read_text())
+    made["scores"]["gain_db"] += 0.1
+    paths.write_text(card, json.dumps(made))
+    with pytest.raises(ValueError, match=r"two gains .* its card says"):
+        released.score(data, released.methods())
+
+
+def test_without_weights_there_is_nothing_to_report(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path))
+    with pytest.raises(SystemExit, match="holds no weights"):
+        released.methods()
+
+
+def test_pictures_show_one_pair_of_each_kind(data):
+    figure = released.pictures(data, "one", evaluation.restorer(restoration.load("one")))
+    labels = [axis.get_xlabel() for axis in figure.axes]
+    kinds = pd.unique(np.array(runs.blurred_scores(data)["kind"]))
+    assert [label.partition(":")[0] for label in labels[::3]] == list(kinds)
