@@ -77,6 +77,9 @@ def _add_data(commands: Commands) -> None:
     leaves.add_argument("--count", type=int, default=128, help="pictures of 720x1080 (default: 128)")
     leaves.add_argument("--seed", type=int, default=0)
     leaves.set_defaults(run=_data_leaves)
+    debian = data.add_parser("photographs", help="fetch what the released networks were trained on, from Debian")
+    debian.add_argument("--out", type=Path, required=True, help="a new folder; weights/photographs.csv lists authors")
+    debian.set_defaults(run=_data_photographs)
     own = data.add_parser("synthesize", help="make a GoPro tree from your own photographs or video frames")
     own.add_argument("--photos", type=Path, required=True, help="folder of sharp photographs")
     own.add_argument("--out", type=Path, required=True, help="a new folder")
@@ -119,6 +122,15 @@ def _data_check(options: argparse.Namespace) -> int:
     report = check(options.name, options.root, splits=options.split, progress=bar, **choices)
     print(report)
     return 0 if report.usable else 1
+
+
+def _data_photographs(options: argparse.Namespace) -> None:
+    from tqdm.auto import tqdm
+
+    from deblur.data import debian
+
+    debian.fetch(options.out, partial(tqdm, desc="photographs", unit="package", leave=False))
+    print(options.out)
 
 
 def _data_leaves(options: argparse.Namespace) -> None:

@@ -1,0 +1,80 @@
+"""Photographs out of packages: the listed ones or none."""
+
+import os
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from deblur import cli, paths
+from deblur.data import debian
+
+pytestmark = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package with two pictures, its manifest, and an `apt-get` that finds it and nothing else."""
+    inside = tmp_path / "inside" / "usr" / "share"
+    inside.mkdir(parents=True)
+    rows = []
+    for number, name in enumerate(("a.png", "b.png")):
+        Image.new("RGB", (8, 6), (number, 50, 90)).save(inside / name)
+        row = {"name": name, "package": "wallpapers", "version": "1.0", "path": f"usr/share/{name}"}
+        rows.append(row | {"author": "Nobody", "licence": "CC0-1.0", "sha256": paths.file_sha256(inside / name)})
+    control = tmp_path / "inside" / "DEBIAN"
+    control.mkdir()
+    (control / "control").write_text(
+        "Package: wallpapers\nVersion: 1.0\nArchitecture: all\nMaintainer: Nobody <n@example.org>\nDescription: two\n"
+    )
+    archive = tmp_path / "wallpapers.deb"
+    subprocess.run(["dpkg-deb", "-b", tmp_path / "inside", archive], check=True, stdout=subprocess.DEVNULL)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "apt-get").write_text(
+        f'#!/bin/sh\n[ "$2" = wallpapers ] && cp {archive} . || {{ echo "E: No such package $2" >&2; exit 100; }}\n'
+    )
+    (tools / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(debian, "listed", lambda: pd.DataFrame(rows))
+    return rows
+
+
+def test_the_listed_pictures_arrive_as_they_are(package, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["data", "photographs", "--out", str(out)]) == 0
+    assert {file.name: paths.file_sha256(file) for file in out.iterdir()} == {r["name"]: r["sha256"] for r in package}
+    assert cli.main(["data", "photographs", "--out", str(out)]) != 0
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sha256": "0" * 64}, "is another picture; version 1.0"),
+        ({"path": "usr/share/c.png"}, "is missing; version 1.0"),
+        ({"package": "others"}, "No such package others; try 'apt-get update'"),
+    ],
+)
+def test_anything_else_is_refused_and_leaves_nothing(package, tmp_path, capsys, change, message):
+    package[1] |= change
+    out = tmp_path / "out"
+    assert cli.main(["data", "photographs", "--out", str(out)]) != 0
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_elsewhere_it_says_what_is_missing(package, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    assert cli.main(["data", "photographs", "--out", str(tmp_path / "out")]) != 0
+    assert "apt-get and dpkg-deb not found" in capsys.readouterr().err
+
+
+def test_the_manifest_names_author_and_licence_of_every_photograph():
+    listed = debian.listed()
+    assert list(listed.columns) == ["name", "package", "version", "path", "author", "licence", "sha256"]
+    assert listed.notna().all().all()
+    assert listed["name"].is_unique
+    assert listed["sha256"].str.fullmatch("[0-9a-f]{64}").all()
