@@ -359,6 +359,8 @@ def _weights_list(options: argparse.Namespace) -> None:
         facts = [card["network"], f"{card['parameters']:,} parameters", f"{size:.1f} MB"]
         if "gain_db" in card.get("scores", {}):
             facts.append(f"{card['scores']['gain_db']:+.2f} dB")
+        if "training" in card:
+            facts.append(f"{card['recipe']['steps']:,} steps ({card['training']['device']})")
         print(name, *facts, *card.get("limits", [])[:1], sep="  ")
 
 

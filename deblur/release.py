@@ -20,7 +20,7 @@ LARGEST_MB = 4.0
 
 LIMITS = (
     "Made for motion blur with paths of about 8 to 20 px; defocus, noise and compression are not removed.",
-    "Trained on mean exposures of a few dozen photographs for hours, not on real blur: expect less there.",
+    "Trained on simulated exposures of a few dozen photographs and of painted pictures: expect less on real blur.",
     "Faces and text are restored no better than other detail, and what blur has erased is guessed.",
 )
 

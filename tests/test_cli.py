@@ -87,10 +87,12 @@ def test_weights_list_says_what_there_is(tmp_path, monkeypatch, capsys):
     assert "holds no weights" in capsys.readouterr().out
     card = {"network": "radn", "variant": "paper", "sha256": "", "parameters": 1234567}
     more = {"scores": {"gain_db": 1.234}, "limits": ["No defocus.", "No noise."]}
+    more |= {"recipe": {"steps": 6000}, "training": {"device": "CPU, 1 thread"}}
     for name, content in (("one", card | more), ("two", card)):
         (tmp_path / f"{name}.safetensors").write_bytes(bytes(2_000_000))
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     assert cli.main(["weights", "list"]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.split("  ") == ["one", "radn", "1,234,567 parameters", "2.0 MB", "+1.23 dB", "No defocus."]
-    assert second.split("  ") == ["two", "radn", "1,234,567 parameters", "2.0 MB"]
+    size = ["radn", "1,234,567 parameters", "2.0 MB"]
+    assert first.split("  ") == ["one", *size, "+1.23 dB", "6,000 steps (CPU, 1 thread)", "No defocus."]
+    assert second.split("  ") == ["two", *size]
