@@ -1,8 +1,9 @@
 """What `deblur restore` takes: seconds and memory against megapixels, and what tiles change.
 
-`python -m benchmarks.restore --model NAME` prints the rows; without a name those of the default network. Each size is a
-JPEG, restored by the command in a process of its own. Then comes how far a restoration by the smallest tiles is from
-that of the whole image, on a picture of one megapixel.
+`python -m benchmarks.restore --model NAME` prints the rows, without a name those of the default network, and writes
+them to `results/bench/restore.csv` and, as a curve, `restore.png`. Each size is a JPEG, restored by the command in a
+process of its own. Then comes how far a restoration by the smallest tiles is from that of the whole image, on a picture
+of one megapixel.
 """
 
 import argparse
@@ -14,10 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
 from skimage import data
 
-from deblur import restoration
+from benchmarks.__main__ import machine
+from deblur import paths, restoration
 from deblur.complexity import device_name
 
 MEGAPIXELS = (1, 2, 4, 8, 12)
@@ -65,11 +69,32 @@ def tile_difference(model: str | None = None) -> dict[str, float]:
     return {"tile_px": smallest, "rms": np.sqrt(np.square(difference).mean()), "largest": difference.max()}
 
 
-if __name__ == "__main__":
+def draw(table: pd.DataFrame, title: str) -> Figure:
+    """Seconds and memory against megapixels."""
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    for axis, (name, label) in zip(axes, (("seconds", "seconds"), ("memory_gb", "GB of memory at most")), strict=True):
+        axis.plot(table["megapixels"], table[name], "o-", markersize=4)
+        axis.set(xlabel="megapixels", ylabel=label, xlim=(0, None), ylim=(0, None))
+        axis.grid(alpha=0.3)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="name or .safetensors file (default: the default network)")
     parser.add_argument("--sizes", type=float, nargs="+", default=MEGAPIXELS, help="in megapixels")
+    parser.add_argument("--out", type=Path, default=paths.results_dir() / "bench")
     chosen = parser.parse_args()
-    print(f"{restoration.find(chosen.model).stem}; {device_name()}")
-    print(pd.DataFrame(run(chosen.model, chosen.sizes)).to_string(index=False, float_format="%.2f"))
+    stamp = {"model": restoration.find(chosen.model).stem, "machine": machine(), "device": device_name()}
+    table = pd.DataFrame(run(chosen.model, chosen.sizes))
+    paths.write_text(chosen.out / "restore.csv", table.assign(**stamp).round(3).to_csv(index=False))
+    with paths.replacing(chosen.out / "restore.png") as draft:
+        draw(table, "deblur restore: " + "; ".join(stamp.values())).savefig(draft, dpi=110, metadata={"Software": None})
+    print(*stamp.values(), sep="; ")
+    print(table.to_string(index=False, float_format="%.2f"))
     print(pd.DataFrame([tile_difference(chosen.model)]).to_string(index=False, float_format="%.2f"))
+
+
+if __name__ == "__main__":
+    main()
