@@ -38,7 +38,11 @@ SCENES = {
     "test": ("astronaut", "motorcycle", "china"),
 }
 """The scenes of `mini` that are large enough as they are; the splits are theirs."""
-FRAMES = {"train": 1, "validation": 8, "test": 8}
+FRAMES = {"train": 1, "validation": 12, "test": 12}
+
+KIND_CYCLE = ("straight", "global", "straight", "local", "straight", "sampling")
+"""Half of the exposures are even shifts of the camera, the plainest motion blur there is, with a score of its own. The
+other half has all that `blur.random_motion` knows: tremor and turns, objects that move, trajectories that are cut."""
 
 ROWS = 1080
 """Photographs are halved until they have at most so many rows: most are soft at full size."""
@@ -67,7 +71,7 @@ def write_bench(root: Path) -> None:
             folder = root / "GOPRO_Large" / split / f"BENCH{number + 1:02d}_{scene}"
             for frame in range(FRAMES[split]):
                 rng = np.random.default_rng([mini.SEED, list(SCENES).index(split), number, frame])
-                motion = blur.random_motion(rng, mini.KIND_CYCLE[frame % 4], FRAME_SIZE, PATH_PX)
+                motion = random_motion(rng, KIND_CYCLE[frame % len(KIND_CYCLE)], PATH_PX)
                 origin = random_origin(rng, picture)
                 exposure, blurred, linear = expose_in_bands(picture, motion, origin, FRAME_SIZE)
                 stem = f"{frame + 1:06d}"
@@ -83,6 +87,33 @@ def random_origin(rng: np.random.Generator, scene: Tensor) -> tuple[int, int]:
     """Where (x, y) a frame may begin in a scene (3,H,W) so that the camera does not leave it."""
     spare = [have - want - 2 * MARGIN for have, want in zip(scene.shape[:0:-1], FRAME_SIZE[::-1])]
     return tuple(MARGIN + int(rng.integers(left + 1)) for left in spare)  # type: ignore[return-value]  # x and y
+
+
+class Shift(blur.Motion):
+    """A camera that shifts evenly: a straight path that every pixel travels at one speed."""
+
+    @property
+    def kind(self) -> str:
+        return "straight"
+
+
+def shift(length_px: float, angle: float, steps: int) -> np.ndarray:
+    """(steps, 6) poses of an even shift; `angle` is in radians, from x to y."""
+    poses = np.zeros((steps, 6))
+    poses[:, :2] = np.linspace(-length_px / 2, length_px / 2, steps)[:, None] * [np.cos(angle), np.sin(angle)]
+    return poses
+
+
+def random_motion(rng: np.random.Generator, kind: str, length_px: tuple[float, float]) -> blur.Motion:
+    """A random exposure of a kind in `KIND_CYCLE`, in steps of under 1 px.
+
+    Args:
+        length_px: shortest and longest path, of the camera and of the object each.
+    """
+    if kind == "straight":
+        length, angle = rng.uniform(*length_px), rng.uniform(0, 2 * np.pi)
+        return Shift(shift(length, angle, 2 * int(length / 2) + 3))
+    return blur.random_motion(rng, kind, FRAME_SIZE, length_px)
 
 
 def simplified(motion: blur.Motion, progress: float) -> blur.Motion:
@@ -105,10 +136,9 @@ def simplified(motion: blur.Motion, progress: float) -> blur.Motion:
     turns = np.arctan2(y, x) / (np.pi / 2)
     angle = (round(turns) + spread * (turns - round(turns))) * np.pi / 2
     length = FIRST_PATH_PX + spread * (float(blur.path_lengths(way)) - FIRST_PATH_PX)
-    shift = np.zeros_like(motion.poses)
-    shift[:, :2] = np.linspace(-length / 2, length / 2, len(shift))[:, None] * [np.cos(angle), np.sin(angle)]
+    even = shift(length, angle, len(motion.poses))
     object_path = None if motion.object_path is None else variety * motion.object_path
-    return replace(motion, poses=shift + variety * (motion.poses - shift), object_path=object_path)
+    return replace(motion, poses=even + variety * (motion.poses - even), object_path=object_path)
 
 
 def risen(progress: float, start: float, end: float) -> float:
@@ -180,8 +210,7 @@ class Photographs:
             progress: of the training, see `simplified`.
         """
         scene, (left, top), window = self.window(rng, size, edge)
-        motion = blur.random_motion(rng, str(rng.choice(mini.KIND_CYCLE)), FRAME_SIZE, TRAIN_PATH_PX)
-        motion = simplified(motion, progress)
+        motion = simplified(random_motion(rng, str(rng.choice(KIND_CYCLE)), TRAIN_PATH_PX), progress)
         y, x, height, width = window
         near = scene[:, top + y - MARGIN : top + y + height + MARGIN, left + x - MARGIN : left + x + width + MARGIN]
         way = None if motion.object_path is None else torch.tensor(motion.object_path).float()

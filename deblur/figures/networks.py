@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from deblur.figures import INK, panels, sharpest_difference
 
 PAPERS, OTHERS, FLOOR = "tab:red", "tab:blue", "tab:green"
-KINDS = {"global": "o", "local": "s", "sampling": "^"}
+KINDS = {"straight": "D", "global": "o", "local": "s", "sampling": "^"}
 
 
 def accuracy_against_cost(tables: Mapping[str, pd.DataFrame], papers: Sequence[str], cost: str, label: str) -> Figure:
