@@ -122,13 +122,21 @@ def test_straight_motion_has_every_direction_and_length():
 @pytest.mark.parametrize("seed", range(8))
 def test_a_training_begins_with_even_shifts_along_the_nearer_axis(seed):
     motion = drawn(seed)
-    first = bench.simplified(motion, bench.LESSONS["spread"][0])
+    first = bench.simplified(motion, bench.LESSONS["direction"][0])
     assert not first.poses[:, 2:].any()
     assert not first.object_path.any()
     way, own = middle_way(first), np.ptp(middle_way(motion)[[0, -1]], axis=0)
     along, across = np.argsort(-own)
     np.testing.assert_allclose(way[:, across], 0, atol=1e-9)
     np.testing.assert_allclose(np.abs(np.diff(way[:, along])), bench.FIRST_PATH_PX / (len(way) - 1))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_directions_spread_before_lengths(seed):
+    motion = drawn(seed)
+    way, own = (middle_way(m) for m in (bench.simplified(motion, bench.LESSONS["length"][0]), motion))
+    drift, wanted = way[-1] - way[0], own[-1] - own[0]
+    np.testing.assert_allclose(drift / bench.FIRST_PATH_PX, wanted / np.hypot(*wanted), atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -48,8 +48,9 @@ ROWS = 1080
 """Photographs are halved until they have at most so many rows: most are soft at full size."""
 FIRST_PATH_PX = 12.0
 """What every exposure's path begins with, see `simplified`."""
-LESSONS = {"spread": (0.1, 0.25), "variety": (0.25, 0.5)}
-"""Shares of the steps: when directions and lengths spread, and when all else comes in."""
+LESSONS = {"direction": (0.2, 0.25), "length": (0.35, 0.5), "variety": (0.5, 0.7)}
+"""Shares of the steps in which directions spread, then lengths, then all else comes in. A network that is hurried from
+two directions of one length to all of all lengths forgets what it knew."""
 CANDIDATES = 4
 """Windows drawn for a crop, of which the one with most detail is exposed: from a clear sky nothing is learned."""
 
@@ -122,21 +123,21 @@ def simplified(motion: blur.Motion, progress: float) -> blur.Motion:
     A network that sees all motion at once learns for hours what a sharpening filter does: which way a crop is blurred
     pays only if one knows what to do about it, and the other way round. Between two directions both are learned within
     minutes, and what is learned there carries over. So first the camera shifts evenly by 12 px along the nearer axis;
-    then in its own direction and by its own length; at last its tremor, its turns and the object's way come in.
+    then in its own direction, then by its own length; at last its tremor, its turns and the object's way come in.
 
     Args:
         progress: share of the training that is done, in [0,1].
     """
-    spread, variety = (risen(progress, *LESSONS[name]) for name in ("spread", "variety"))
+    direction, length, variety = (risen(progress, *LESSONS[name]) for name in ("direction", "length", "variety"))
     if variety == 1:
         return motion
     centre = torch.tensor([[[side - 1 for side in FRAME_SIZE[::-1]]]], dtype=torch.float64) / 2
     way = blur.camera_points(motion.poses, centre, FRAME_SIZE, None)[:, 0, 0]
     x, y = (way[-1] - way[0]).tolist()
     turns = np.arctan2(y, x) / (np.pi / 2)
-    angle = (round(turns) + spread * (turns - round(turns))) * np.pi / 2
-    length = FIRST_PATH_PX + spread * (float(blur.path_lengths(way)) - FIRST_PATH_PX)
-    even = shift(length, angle, len(motion.poses))
+    angle = (round(turns) + direction * (turns - round(turns))) * np.pi / 2
+    length_px = FIRST_PATH_PX + length * (float(blur.path_lengths(way)) - FIRST_PATH_PX)
+    even = shift(length_px, angle, len(motion.poses))
     object_path = None if motion.object_path is None else variety * motion.object_path
     return replace(motion, poses=even + variety * (motion.poses - even), object_path=object_path)
 
