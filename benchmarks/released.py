@@ -82,7 +82,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=paths.results_dir() / "bench")
     out = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
     report(runs.open_data(scale="bench"), out)
     print(out)
 

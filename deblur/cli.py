@@ -77,7 +77,7 @@ def _add_data(commands: Commands) -> None:
     leaves.add_argument("--count", type=int, default=128, help="pictures of 720x1080 (default: 128)")
     leaves.add_argument("--seed", type=int, default=0)
     leaves.set_defaults(run=_data_leaves)
-    debian = data.add_parser("photographs", help="fetch what the released networks were trained on, from Debian")
+    debian = data.add_parser("photographs", help="fetch free photographs to train on at scale bench, from Debian")
     debian.add_argument("--out", type=Path, required=True, help="a new folder; weights/photographs.csv lists authors")
     debian.set_defaults(run=_data_photographs)
     own = data.add_parser("synthesize", help="make a GoPro tree from your own photographs or video frames")

@@ -175,6 +175,11 @@ def test_batches_go_through_the_lessons(photos):
         torch.testing.assert_close(shot.matrices, expected.matrices)
 
 
+def test_a_planned_training_has_lessons_over_all_its_steps():
+    plan = runs.Plan(runs.open_data(scale="bench"), "attentive", scale="bench")
+    assert runs._batches(plan, torch.device("cpu")).steps == plan.recipe.steps
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("rank", [0, 1])
 def test_batches_exposed_on_the_device_are_those_of_every_other_source(photos, rank, workers):

@@ -120,9 +120,9 @@ def random_motion(rng: np.random.Generator, kind: str, length_px: tuple[float, f
 def simplified(motion: blur.Motion, progress: float) -> blur.Motion:
     """A motion as the training meets it: few kinds at first, in the end as it is.
 
-    A network that sees all motion at once learns for hours what a sharpening filter does: which way a crop is blurred
-    pays only if one knows what to do about it, and the other way round. Between two directions both are learned within
-    minutes, and what is learned there carries over. So first the camera shifts evenly by 12 px along the nearer axis;
+    Networks that saw all motion at once learned, as long as was tried, what a sharpening filter does: which way a crop
+    is blurred pays only if one knows what to do about it, and the other way round. Between two directions both are
+    learned within minutes, and what is learned there can be carried over. So first the camera shifts evenly by 12 px along the nearer axis;
     then in its own direction, then by its own length; at last its tremor, its turns and the object's way come in.
 
     Args:

@@ -1,4 +1,4 @@
-"""The photographs that the released networks were trained on, from the Debian packages that carry them.
+"""Free photographs to train on at scale `bench`, from the Debian packages that carry them.
 
 `weights/photographs.csv` names package, version, path inside it, author, licence and SHA-256 of each. The photographs
 themselves are nobody's to commit here.
