@@ -122,8 +122,9 @@ def simplified(motion: blur.Motion, progress: float) -> blur.Motion:
 
     Networks that saw all motion at once learned, as long as was tried, what a sharpening filter does: which way a crop
     is blurred pays only if one knows what to do about it, and the other way round. Between two directions both are
-    learned within minutes, and what is learned there can be carried over. So first the camera shifts evenly by 12 px along the nearer axis;
-    then in its own direction, then by its own length; at last its tremor, its turns and the object's way come in.
+    learned within minutes, and what is learned there can be carried over. So first the camera shifts evenly by 12 px
+    along the nearer axis; then in its own direction, then by its own length; at last its tremor, its turns and the
+    object's way come in.
 
     Args:
         progress: share of the training that is done, in [0,1].
