@@ -1,20 +1,20 @@
 """What the released networks do on blur of full size: scores, figures and pictures of the test split of `bench`.
 
 `python -m benchmarks.released` writes `results/bench/`: `scores.csv` (a row a network and pair), `summary.csv` (a row a
-network: gain by kind of blur, steps, seconds and device of its training), `gain_by_kind.png`, `gain_by_length.png` and
-`pictures.png`. A network whose scores are not those of its card is refused.
+network: gain by kind of blur, steps, seconds and device of its training), `gain_by_kind.png`, `gain_by_length.png`,
+`training.png` and `pictures.png`. A network whose scores are not those of its card is refused.
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from deblur import classical, comparison, evaluation, figures, paths, restoration, runs
-from deblur.data import official
+from deblur.data import bench, official
 from deblur.figures import networks as draw
 
 FLOOR = "Wiener filter"
@@ -64,18 +64,42 @@ def summary(scores: Mapping[tuple[str, int], pd.DataFrame], data: runs.Data) -> 
     return found.assign(**stamps).join(pd.DataFrame(trained).T, on="method")
 
 
+def training(logs: Mapping[str, pd.DataFrame]) -> Figure:
+    """Validation PSNR over the steps of each network's training, the shares of the lessons shaded."""
+    figure, axis = pyplot.subplots(figsize=(7, 3), layout="constrained")
+    for name, log in logs.items():
+        watched = log.dropna(subset="val_psnr_db")
+        axis.plot(watched["step"], watched["val_psnr_db"], "o-", markersize=4, label=name)
+    last = max(log["step"].max() for log in logs.values())
+    for lesson, (start, end) in bench.LESSONS.items():
+        axis.axvspan(start * last, end * last, color="gray", alpha=0.15)
+        axis.text((start + end) / 2 * last, 0.02, lesson, transform=axis.get_xaxis_transform(), ha="center", fontsize=8)
+    axis.set(xlabel="step", ylabel="dB", title="validation PSNR on all kinds of blur (watched, never selected on)")
+    axis.legend(fontsize=8)
+    return figure
+
+
+def one_of_each_kind(pairs: Sequence[official.Pair]) -> dict[str, official.Pair]:
+    """Kind of blur -> a pair of it: the first from a scene that no kind before it shows, or the first there is."""
+    of_kind: dict[str, list[official.Pair]] = {}
+    for pair in pairs:
+        of_kind.setdefault(str(official.read_truth(pair)["kind"]), []).append(pair)
+    chosen: dict[str, official.Pair] = {}
+    for kind, found in of_kind.items():
+        shown = {pair.sequence for pair in chosen.values()}
+        chosen[kind] = next((pair for pair in found if pair.sequence not in shown), found[0])
+    return chosen
+
+
 def pictures(data: runs.Data, best: str, restore: evaluation.Restore) -> Figure:
-    """Blurred, restored by the best network, sharp: the first pair of each kind of blur."""
-    rows: dict[str, list[np.ndarray]] = {}
-    labels = []
-    for pair in data.pairs("test"):
-        kind = str(official.read_truth(pair)["kind"])
-        if kind not in rows:
-            images = evaluation.restore_all({best: restore}, *official.read_pair(pair))
-            psnr = evaluation.psnr_labels(images)
-            rows[kind] = list(images.values())
-            labels.append([f"{kind}: {psnr['blurred']:.2f} dB", f"{best}: {psnr[best]:.2f} dB", "sharp"])
-    return figures.panels(list(rows.values()), labels=labels, width=3.8)
+    """Blurred, restored by the best network, sharp: a pair of each kind of blur."""
+    rows, labels = [], []
+    for kind, pair in one_of_each_kind(data.pairs("test")).items():
+        images = evaluation.restore_all({best: restore}, *official.read_pair(pair))
+        psnr = evaluation.psnr_labels(images)
+        rows.append(list(images.values()))
+        labels.append([f"{kind}: {psnr['blurred']:.2f} dB", f"{best}: {psnr[best]:.2f} dB", "sharp"])
+    return figures.panels(rows, labels=labels, width=3.8)
 
 
 def main() -> None:
@@ -95,14 +119,16 @@ def report(data: runs.Data, out: Path) -> None:
     paths.write_text(out / "scores.csv", rows.round(4).to_csv(index=False))
     paths.write_text(out / "summary.csv", table.round(4).to_csv(index=False))
     best = next(name for name in table["method"] if name != FLOOR)
+    logs = {name: pd.read_csv(paths.weights_dir() / f"{name}.csv") for name in names}
     drawn = {
         "gain_by_kind": draw.gain_by_kind({data.label: table}, names),
         "gain_by_length": draw.gain_by_length(comparison.by_length(scores), names, FLOOR),
+        "training": training(logs),
         "pictures": pictures(data, best, restorers[best]),
     }
     for name, figure in drawn.items():
         with paths.replacing(out / f"{name}.png") as draft:
-            figure.savefig(draft, dpi=110, format="png", metadata={"Software": None})
+            figure.savefig(draft, dpi=80, bbox_inches="tight", format="png", metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -73,12 +73,12 @@ def _add_data(commands: Commands) -> None:
     pack.add_argument("--split", default="train")
     pack.set_defaults(run=_data_pack)
     leaves = data.add_parser("leaves", help="make sharp pictures to train on at scale bench, without photographs")
-    leaves.add_argument("--out", type=Path, required=True, help="a new folder, for 'train --photos'")
+    leaves.add_argument("--out", type=Path, help="a new folder (default: photos/leaves)")
     leaves.add_argument("--count", type=int, default=128, help="pictures of 720x1080 (default: 128)")
     leaves.add_argument("--seed", type=int, default=0)
     leaves.set_defaults(run=_data_leaves)
     debian = data.add_parser("photographs", help="fetch free photographs to train on at scale bench, from Debian")
-    debian.add_argument("--out", type=Path, required=True, help="a new folder; weights/photographs.csv lists authors")
+    debian.add_argument("--out", type=Path, help="a new folder (default: photos/photographs)")
     debian.set_defaults(run=_data_photographs)
     own = data.add_parser("synthesize", help="make a GoPro tree from your own photographs or video frames")
     own.add_argument("--photos", type=Path, required=True, help="folder of sharp photographs")
@@ -127,20 +127,24 @@ def _data_check(options: argparse.Namespace) -> int:
 def _data_photographs(options: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
+    from deblur import paths
     from deblur.data import debian
 
-    debian.fetch(options.out, partial(tqdm, desc="photographs", unit="package", leave=False))
-    print(options.out)
+    out = options.out or paths.photos_dir() / "photographs"
+    debian.fetch(out, partial(tqdm, desc="photographs", unit="package", leave=False))
+    print(out)
 
 
 def _data_leaves(options: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
+    from deblur import paths
     from deblur.data.leaves import write_leaves
 
+    out = options.out or paths.photos_dir() / "leaves"
     bar = partial(tqdm, desc="leaves", unit="picture", total=options.count, leave=False, mininterval=1)
-    write_leaves(options.out, options.count, options.seed, progress=bar)
-    print(options.out)
+    write_leaves(out, options.count, options.seed, progress=bar)
+    print(out)
 
 
 def _data_synthesize(options: argparse.Namespace) -> None:
@@ -167,7 +171,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     parser.add_argument("--workers", type=int, help="loader processes")
     parser.add_argument("--pretrained", default="", help="file of weights to start from, where the paper does")
-    parser.add_argument("--photos", default="", help="scale bench: sharp photographs to train on, besides bundled ones")
+    parser.add_argument("--photos", default="", help="scale bench: folder of sharp photographs (default: photos)")
 
 
 def _plan(options: argparse.Namespace) -> "Plan":

@@ -233,6 +233,26 @@ def psnr(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> d
     return {"psnr": 10 * torch.log10(mse + 1e-8).mean()}
 
 
+def geometric(loss: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
+    """A loss whose mean over the crops of a batch is geometric: logarithms are averaged, as in a mean PSNR.
+
+    In an arithmetic mean of squared errors the crop with most contrast decides what a step learns. The terms that it
+    returns have the arithmetic mean as value, for the log, and the gradient of the mean logarithm.
+    """
+
+    def of_batch(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
+        crops = [loss(tuple(o[i : i + 1] for o in outputs), sharp[i : i + 1], progress) for i in range(len(sharp))]
+        totals = [sum(terms.values()).detach() + 1e-8 for terms in crops]  # type: ignore[union-attr]  # there are terms
+        found = {}
+        for name in crops[0]:
+            term = torch.stack([terms[name] for terms in crops]).mean()
+            ratio = torch.stack([terms[name] / total for terms, total in zip(crops, totals, strict=True)]).mean()
+            found[name] = term.detach() + ratio - ratio.detach()
+        return found
+
+    return of_batch
+
+
 LOSSES: dict[str, Callable[..., dict[str, Tensor]]] = {
     "attentive": attentive,
     "srn": srn,

@@ -1,8 +1,8 @@
 """Where things lie, and how they are written: whole or not at all.
 
-Everything is found from the project's root, never from the working directory. Four environment variables move
-the large folders: `DEBLUR_DATA` (benchmarks), `DEBLUR_RUNS` (trainings), `DEBLUR_RESULTS` (tables and figures),
-`DEBLUR_WEIGHTS` (released weights).
+Everything is found from the project's root, never from the working directory. Five environment variables move
+the large folders: `DEBLUR_DATA` (benchmarks), `DEBLUR_PHOTOS` (sharp pictures to train on), `DEBLUR_RUNS` (trainings),
+`DEBLUR_RESULTS` (tables and figures), `DEBLUR_WEIGHTS` (released weights).
 """
 
 import hashlib
@@ -25,6 +25,11 @@ def project_root() -> Path:
 def data_dir() -> Path:
     """Benchmarks written by this package (`DEBLUR_DATA`)."""
     return Path(os.environ.get("DEBLUR_DATA") or project_root() / "data")
+
+
+def photos_dir() -> Path:
+    """Sharp pictures that trainings at scale `bench` take besides the bundled scenes (`DEBLUR_PHOTOS`)."""
+    return Path(os.environ.get("DEBLUR_PHOTOS") or project_root() / "photos")
 
 
 def runs_dir() -> Path:

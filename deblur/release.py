@@ -1,6 +1,7 @@
 """Releasing trained weights: rounded to half precision, scored as rounded, with a card that says what they are.
 
-A release is a pair of files under `weights/`: `NAME.safetensors` and `NAME.json`, its card.
+A release is three files under `weights/`: `NAME.safetensors`, `NAME.json`, its card, and `NAME.csv`, the log of its
+training.
 """
 
 import json
@@ -39,7 +40,7 @@ def rounded(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def release(run: runs.Run, name: str, default: bool = False) -> Path:
-    """Round the weights of a finished run, score the rounded ones on its test split, and write both files.
+    """Round the weights of a finished run, score the rounded ones on its test split, and write the three files.
 
     Args:
         name: of the files, e.g. `attentive-bench`.
@@ -70,6 +71,7 @@ def release(run: runs.Run, name: str, default: bool = False) -> Path:
             raise ValueError(f"{name} gains {summary['gain_db']:+.3f} dB on the test split: train it for longer")
         card = _card(run, name, network) | {"scores": summary, "file_mb": round(size_mb, 3)}
         card |= {"sha256": paths.file_sha256(draft), "default": default, "limits": list(LIMITS)}
+        paths.write_text(path.with_suffix(".csv"), run.log().to_csv(index=False))
         paths.write_text(path.with_suffix(".json"), json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     return path
 

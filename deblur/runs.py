@@ -30,7 +30,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from tqdm.auto import tqdm
 
-from deblur import evaluation, models, paths, recipes, training
+from deblur import evaluation, losses, models, paths, recipes, training
 from deblur.complexity import device_name
 from deblur.data import bench, loading, mini, official, packing
 from deblur.losses import LOSSES
@@ -113,7 +113,8 @@ class Plan:
     Attributes:
         budget: "main", "row" or "time", see `recipes.recipe`.
         pretrained: a file of weights to start from, for networks whose module has `load_pretrained`.
-        photos: a folder of sharp photographs to train on besides the bundled scenes, at scale `bench`.
+        photos: a folder of sharp photographs to train on besides the bundled scenes, at scale `bench`; empty for
+            `paths.photos_dir()`, which need not be there.
         options: recipe fields that fit a run to its machine: `precision`, `accumulate`, `compile`, `channels_last`,
             `workers`. All but the last change the last bits of the weights, and so the key.
     """
@@ -160,7 +161,8 @@ class Plan:
     @cached_property
     def photographs(self) -> bench.Photographs:
         """Where the training crops of scale `bench` come from."""
-        return bench.Photographs(Path(self.photos).expanduser() if self.photos else None)
+        folder = Path(self.photos).expanduser() if self.photos else paths.photos_dir()
+        return bench.Photographs(folder if self.photos or folder.is_dir() else None)
 
     @cached_property
     def key(self) -> str:
@@ -191,7 +193,7 @@ class Plan:
 def code(paper: str, loss: str, schedule: str, data: str) -> str:
     """Hash of the code that a training reaches; the arguments are those of its recipe."""
     module, network = models.NETWORKS[paper]
-    sources = {"synthesis": (loading.Synthesis,), "photographs": (bench.Photographs, bench.Batches)}
+    sources = {"synthesis": (loading.Synthesis,), "photographs": (bench.Photographs, bench.Batches, losses.geometric)}
     training_code = (LOSSES[loss], SCHEDULES[schedule], training.train, loading.Batches)
     return code_hash(network, module.Config, *training_code, *sources.get(data, (loading.Tree,)))
 
@@ -430,7 +432,8 @@ def train(
         restore = evaluation.restorer(network, next(network.parameters()).device)
         return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
 
-    loss = partial(LOSSES[recipe.loss], **recipe.loss_args)
+    loss: training.Loss = partial(LOSSES[recipe.loss], **recipe.loss_args)
+    loss = losses.geometric(loss) if recipe.data == "photographs" else loss
     schedule = partial(SCHEDULES[recipe.schedule], **recipe.schedule_args)
     training.train(
         network,

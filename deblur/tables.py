@@ -211,7 +211,7 @@ STATUS = ("<!-- status: written by `deblur status --write` -->", "<!-- end of st
 
 
 def status() -> str:
-    """The state of all papers as a Markdown table, from what lies under `results/`."""
+    """The state of all papers and of the released networks as Markdown tables, from `results/` and `weights/`."""
     lines = [
         "| paper | scale | data | gain over the blurred input | steps | rows live / printed | device |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -232,7 +232,24 @@ def status() -> str:
         )
     for scale, (live, printed) in totals.items():
         lines.append(f"| all | {scale} | | | | **{live} / {printed}** | |")
-    return "\n".join(lines)
+    return "\n".join(lines + released())
+
+
+def released() -> list[str]:
+    """Lines of a Markdown table, after an empty one: what the released networks gain, from their cards."""
+    cards = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(paths.weights_dir().glob("*.json"))]
+    if not cards:
+        return []
+    kinds = [name for name in cards[0]["scores"] if name.startswith("gain_db_") and not name.endswith("_pair")]
+    titles = ["released network", "parameters", "gain over the blurred input"]
+    titles += [name.removeprefix("gain_db_") for name in kinds] + ["steps", "hours", "device"]
+    lines = ["", f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
+    for card in cards:
+        gains = [f"{card['scores'][name]:+.2f} dB" for name in ("gain_db", *kinds)]
+        made = [f"{card['recipe']['steps']}", f"{card['training']['training_seconds'] / 3600:.1f}"]
+        cells = [card["name"], f"{card['parameters']:,}", *gains, *made, card["training"]["device"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def rows_live(folder: Path) -> dict[str, tuple[int, int]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from deblur import metrics, runs
+from deblur import cli, metrics, runs
 from deblur.data import bench, blur, loading, mini, official
 
 
@@ -244,3 +244,25 @@ def test_unusable_photographs_are_named(tmp_path):
     (tmp_path / "low.png").write_bytes(b"")
     with pytest.raises(official.DataError, match=r"low\.png"):
         _ = bench.Photographs(tmp_path).scenes
+
+
+def test_trainings_take_the_photographs_of_the_folder_if_there_is_one(photos, tmp_path, mini_root, monkeypatch):
+    data = runs.open_data(mini_root)
+    monkeypatch.setenv("DEBLUR_PHOTOS", str(tmp_path / "none"))
+    bundled = runs.Plan(data, "attentive", scale="bench")
+    assert bundled.photographs == bench.Photographs()
+    with pytest.raises(official.DataError, match="no photographs found"):
+        _ = runs.Plan(data, "attentive", scale="bench", photos=str(tmp_path / "none")).key
+    monkeypatch.setenv("DEBLUR_PHOTOS", str(photos))
+    found = runs.Plan(data, "attentive", scale="bench")
+    assert found.photographs.folder == photos
+    assert found.key == runs.Plan(data, "attentive", scale="bench", photos=str(photos)).key != bundled.key
+
+
+@pytest.mark.parametrize("what", ["leaves", "photographs"])
+def test_what_there_is_to_train_on_lies_where_trainings_look(what, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DEBLUR_PHOTOS", str(tmp_path))
+    monkeypatch.setattr("deblur.data.debian.fetch", lambda out, progress: out.mkdir())
+    assert cli.main(["data", what, *(["--count", "1"] if what == "leaves" else [])]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / what)]
+    assert (tmp_path / what).is_dir()

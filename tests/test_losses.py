@@ -410,6 +410,34 @@ def test_variants_of_sgenets_loss_come_from_the_recipe(variant, images):
     assert float(terms["charbonnier"]) == pytest.approx(images * 1e-3, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["attentive", "raidnet", "sgenet", "radn", "simplenet"])
+def test_the_geometric_mean_shows_the_loss_and_follows_the_mean_logarithm(name):
+    counts = {"attentive": 3, "raidnet": 2, "sgenet": 8}
+    sharp = random_images(1, 3, 3, 16, 20)
+    sizes = [(16, 20), (8, 10), (4, 5)] if name == "attentive" else [(16, 20)] * counts.get(name, 1)
+    if name == "sgenet":
+        sizes = [(16, 20)] * 4 + [(8, 10)] * 4
+    outputs = tuple(random_images(i, 3, 3, *size).requires_grad_() for i, size in enumerate(sizes, 2))
+    plain = losses.LOSSES[name]
+    found, ordinary = (loss(outputs, sharp, 0.5) for loss in (losses.geometric(plain), plain))
+    assert found.keys() == ordinary.keys()
+    for term in found:
+        assert found[term].item() == pytest.approx(ordinary[term].item(), rel=1e-9)
+    gradients = torch.autograd.grad(sum(found.values()), outputs)
+    crops = [sum(plain(tuple(o[i : i + 1] for o in outputs), sharp[i : i + 1], 0.5).values()) for i in range(3)]
+    expected = torch.autograd.grad(torch.stack(crops).log().mean(), outputs)
+    for gradient, reference in zip(gradients, expected, strict=True):
+        assert torch.allclose(gradient, reference, rtol=1e-5, atol=0)  # the logarithm's guard against 0 is 1e-8
+
+
+def test_the_geometric_mean_hears_every_crop_alike_and_survives_a_perfect_one():
+    sharp = torch.zeros(3, 3, 12, 12)
+    output = torch.stack([torch.full((3, 12, 12), level) for level in (0.5, 0.005, 0.0)]).requires_grad_()
+    (gradient,) = torch.autograd.grad(sum(losses.geometric(losses.srn)((output,), sharp).values()), output)
+    relative = (gradient * output).sum((1, 2, 3)).detach()  # what scaling a crop's error changes
+    assert relative.tolist() == pytest.approx([2 / 3, 2 / 3, 0], abs=1e-3)
+
+
 def test_psnr_as_a_loss_is_minus_the_metric():
     from deblur import metrics
 

@@ -15,6 +15,7 @@ def names(folder):
     ("variable", "function", "default"),
     [
         ("DEBLUR_DATA", paths.data_dir, "data"),
+        ("DEBLUR_PHOTOS", paths.photos_dir, "photos"),
         ("DEBLUR_RUNS", paths.runs_dir, "runs"),
         ("DEBLUR_RESULTS", paths.results_dir, "results"),
         ("DEBLUR_WEIGHTS", paths.weights_dir, "weights"),

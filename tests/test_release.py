@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,7 @@ def run(tmp_path, monkeypatch, mini_root):
         F.mse_loss(network(blurred)[0], sharp).backward()
         optimiser.step()
     training.save_weights(network, plan.folder / "model.safetensors")
+    paths.write_text(plan.folder / "log.csv", "step,loss,val_psnr_db\n6,0.25,\n12,0.125,21.5\n")
     record = runs.provenance() | {"device": "nowhere", "training_seconds": 1.0}
     paths.write_text(plan.folder / "provenance.json", json.dumps(record))
     return runs.Run(plan)
@@ -62,6 +64,7 @@ def test_the_card_says_where_weights_come_from(run):
     assert card["recipe"]["key"] == run.plan.key
     assert card["data"]["tested_on"] == card["data"]["trained_on"] == "mini gopro (blur)"
     assert card["default"] is True
+    assert pd.read_csv(paths.weights_dir() / "tiny.csv").equals(run.log())
     assert any("defocus" in limit for limit in card["limits"])
 
 

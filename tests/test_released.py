@@ -9,6 +9,7 @@ import pytest
 from benchmarks import released
 from benchmarks.awkward import tiny_release
 from deblur import evaluation, paths, restoration, runs
+from deblur.data import bench, official
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def data(tmp_path, monkeypatch, mini_root):
         made |= {"scores": {"gain_db": gain}, "recipe": {"steps": 7, "seed": 0}}
         made |= {"training": {"training_seconds": 3.0, "device": "CPU"}}
         paths.write_text(file.with_suffix(".json"), json.dumps(made))
+        paths.write_text(file.with_suffix(".csv"), "step,loss,val_psnr_db\n1,0.5,\n4,0.3,20\n7,0.2,22.5\n")
     return found
 
 
@@ -41,8 +43,17 @@ def test_the_report_says_what_each_network_gains_by_kind_and_how_it_was_trained(
         assert summary.loc[method, "gain_db"] == pytest.approx(part["gain_db"].mean(), abs=1e-4)
         for kind, rows in part.groupby("kind"):
             assert summary.loc[method, f"gain_db_{kind}"] == pytest.approx(rows["gain_db"].mean(), abs=1e-4)
-    for name in ("gain_by_kind", "gain_by_length", "pictures"):
+    for name in ("gain_by_kind", "gain_by_length", "training", "pictures"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_training_is_drawn_as_it_was_logged():
+    logs = {"one": pd.DataFrame({"step": [50, 100], "val_psnr_db": [20.5, 22.0]})}
+    (axis,) = released.training(logs | {"two": pd.DataFrame({"step": [50, 100], "val_psnr_db": [np.nan, 21.0]})}).axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
+    assert drawn == {"one": [[50, 20.5], [100, 22.0]], "two": [[100, 21.0]]}
+    shaded = [(patch.get_x() / 100, (patch.get_x() + patch.get_width()) / 100) for patch in axis.patches]
+    assert np.allclose(shaded, list(bench.LESSONS.values()))
 
 
 def test_a_card_that_promises_something_else_is_refused(data):
@@ -65,3 +76,17 @@ def test_pictures_show_one_pair_of_each_kind(data):
     labels = [axis.get_xlabel() for axis in figure.axes]
     kinds = pd.unique(np.array(runs.blurred_scores(data)["kind"]))
     assert [label.partition(":")[0] for label in labels[::3]] == list(kinds)
+
+
+def test_each_kind_is_shown_on_a_scene_of_its_own_while_there_are_any(tmp_path):
+    def pair(sequence, stem, kind):
+        truth = tmp_path / sequence / f"{stem}.npz"
+        truth.parent.mkdir(exist_ok=True)
+        motion = {"displacement": np.zeros((2, 2, 2), "float32"), "path_px": np.zeros((2, 2), "float32")}
+        np.savez(truth, kind=np.array(kind), label=np.zeros((2, 2), np.uint8), **motion)
+        return official.Pair(f"{sequence}/{stem}", sequence, truth, truth, truth)
+
+    kinds = ("one", "two", "three", "one")
+    pairs = [pair(sequence, stem, kind) for sequence in "ab" for stem, kind in enumerate(kinds)]
+    chosen = released.one_of_each_kind(pairs)
+    assert {kind: found.name for kind, found in chosen.items()} == {"one": "a/0", "two": "b/1", "three": "a/2"}

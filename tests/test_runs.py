@@ -516,3 +516,16 @@ def test_the_mini_benchmark_and_its_scores_belong_together(data):
     assert plan.scale == "mini"
     assert plan.recipe.crop < min(mini.FRAME_SIZE)
     assert plan.recipe.test_pairs is None
+
+
+@pytest.mark.parametrize(("scale", "geometric"), [("bench", True), ("mini", False), ("smoke", False)])
+def test_only_bench_takes_the_geometric_mean_over_crops(data, scale, geometric, monkeypatch):
+    given, plan = {}, Plan(data, "srn", scale=scale)
+    _ = plan.key  # hashes the code of the training that is replaced here
+    monkeypatch.setattr(runs.training, "train", lambda network, loss, *rest: given.update(loss=loss))
+    runs.train(plan, torch.nn.Identity())
+    output, sharp = torch.rand(2, 3, 8, 8, requires_grad=True), torch.rand(2, 3, 8, 8)
+    (gradient,) = torch.autograd.grad(given["loss"]((output,), sharp, 0.0)["mse"], output)
+    mean = (output - sharp).square().mean((1, 2, 3)).log().mean() if geometric else (output - sharp).square().mean()
+    (expected,) = torch.autograd.grad(mean, output)
+    assert torch.allclose(gradient, expected, rtol=1e-4)

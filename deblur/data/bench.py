@@ -48,7 +48,7 @@ ROWS = 1080
 """Photographs are halved until they have at most so many rows: most are soft at full size."""
 FIRST_PATH_PX = 12.0
 """What every exposure's path begins with, see `simplified`."""
-LESSONS = {"direction": (0.2, 0.25), "length": (0.35, 0.5), "variety": (0.5, 0.7)}
+LESSONS = {"direction": (0.2, 0.25), "length": (0.35, 0.5), "variety": (0.6, 0.8)}
 """Shares of the steps in which directions spread, then lengths, then all else comes in. A network that is hurried from
 two directions of one length to all of all lengths forgets what it knew."""
 CANDIDATES = 4

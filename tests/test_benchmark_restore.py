@@ -1,0 +1,36 @@
+"""What `benchmarks.restore` writes: a row a size, measured in a process of its own, and the curve of these rows."""
+
+import sys
+
+import pandas as pd
+
+from benchmarks import awkward, restore
+
+
+def test_seconds_and_memory_of_each_size(tmp_path, monkeypatch):
+    awkward.tiny_release(tmp_path / "weights", "tiny")
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(restore, "tile_difference", lambda model: {"tile_px": 0})  # restores a whole megapixel twice
+    words = ["restore", "--model", "tiny", "--sizes", "0.02", "0.3", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", words)
+    restore.main()
+    found = pd.read_csv(tmp_path / "restore.csv")
+    assert found["megapixels"].tolist() == [0.02, 0.3]
+    assert (found["model"] == "tiny").all()
+    assert (found["seconds"] > 0).all()
+    assert found["memory_gb"].between(0.2, 4).all()
+    assert (tmp_path / "restore.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_curve_shows_the_rows():
+    table = pd.DataFrame({"megapixels": [1, 2, 12], "seconds": [3.0, 5.0, 30.0], "memory_gb": [1.0, 1.5, 2.5]})
+    figure = restore.draw(table, "title")
+    for axis, name in zip(figure.axes, ("seconds", "memory_gb"), strict=True):
+        assert axis.lines[0].get_xydata().tolist() == table[["megapixels", name]].values.tolist()
+
+
+def test_photographs_have_the_size_and_shape_that_is_asked_for():
+    for megapixels in (0.02, 0.3, 12):
+        height, width, _ = restore.photograph(megapixels).shape
+        assert abs(height * width / 1e6 / megapixels - 1) < 0.01
+        assert abs(width / height - 4 / 3) < 0.02

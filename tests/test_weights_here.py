@@ -1,0 +1,92 @@
+"""The weights that travel with the code: small, whole, made by this code, and what their cards say is in README."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from deblur import complexity, evaluation, paths, restoration, runs, tables
+from deblur.data import bench, mini
+from deblur.release import LARGEST_MB
+
+FOLDER = paths.project_root() / "weights"
+CARDS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+pytestmark = pytest.mark.skipif(not CARDS, reason="no weights are released yet")
+
+
+def test_each_network_has_its_three_files_and_all_fit_into_twenty_megabytes():
+    files = {path.name: path.stat().st_size / 1e6 for path in FOLDER.iterdir()}
+    assert files.keys() == {f"{name}.{kind}" for name in CARDS for kind in ("safetensors", "json", "csv")} | {
+        "photographs.csv"
+    }
+    weights = [size for name, size in files.items() if name.endswith(".safetensors")]
+    assert max(weights) <= LARGEST_MB
+    assert sum(weights) <= 20
+    assert sum(bool(card["default"]) for card in CARDS.values()) == 1
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_is_that_of_its_weights(name, monkeypatch):
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(FOLDER))
+    card, network = CARDS[name], restoration.load(name)  # by SHA-256
+    assert card["parameters"] == complexity.parameters(network)
+    assert card["scores"]["gain_db"] > 0
+    log = pd.read_csv(FOLDER / f"{name}.csv")
+    assert log["step"].max() == card["recipe"]["steps"]
+    assert log["val_psnr_db"].notna().any()
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_present_code_would_train_it_again(name):
+    """What a run depends on, with the photographs of the card: the key is the hash of it all."""
+    card = CARDS[name]
+    data = runs.Data("gopro", Path("none"), "blur", card["data"]["fingerprint"], "bench")
+    plan = runs.Plan(data, card["network"], card["variant"], card["scale"], "main", card["recipe"]["seed"])
+    photographs = card["data"]["trained_on"]["photographs"]
+    plan.__dict__["photographs"] = SimpleNamespace(fingerprint=bench.fingerprint(photographs))
+    assert plan.key == card["recipe"]["key"]
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_it_never_saw_a_test_scene_and_its_photographs_are_listed_with_their_authors(name):
+    trained_on = CARDS[name]["data"]["trained_on"]
+    assert {mini.SCENES[scene].split for scene in trained_on["bundled"]} == {"train"}
+    listed = pd.read_csv(FOLDER / "photographs.csv").set_index("name")
+    for path, sha256 in trained_on["photographs"].items():
+        folder, _, file = path.partition("/")
+        assert folder in ("photographs", "leaves")
+        if folder == "photographs":
+            assert listed.loc[file, "sha256"] == sha256
+            assert listed.loc[file, ["author", "licence"]].notna().all()
+
+
+def test_readme_says_what_the_cards_say(monkeypatch):
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(FOLDER))
+    readme = (paths.project_root() / "README.md").read_text(encoding="utf-8")
+    status = readme.split(tables.STATUS[0])[1].split(tables.STATUS[1])[0]
+    assert status.endswith("\n".join([*tables.released(), ""]))  # not the rest: who runs a notebook at smoke adds lines
+    assert all(f"| {name} |" in status for name in CARDS)
+
+
+def test_the_report_is_about_these_weights():
+    folder = paths.project_root() / "results" / "bench"
+    summary = pd.read_csv(folder / "summary.csv").set_index("method")
+    assert set(CARDS) < set(summary.index)
+    for name, card in CARDS.items():
+        assert summary.loc[name, "gain_db"] == pytest.approx(card["scores"]["gain_db"], abs=2e-3)
+
+
+def test_they_still_score_what_their_cards_say(monkeypatch):
+    """One network, on two pairs that the report scored: weights, code and benchmark still belong together."""
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(FOLDER))
+    scores = pd.read_csv(paths.project_root() / "results" / "bench" / "scores.csv")
+    name = next(name for name, card in CARDS.items() if card["default"])
+    expected = scores[scores["method"] == name].set_index("name")["psnr_db"]
+    data = runs.open_data(scale="bench")
+    assert data.fingerprint == CARDS[name]["data"]["fingerprint"]
+    found = evaluation.evaluate(evaluation.restorer(restoration.load(name)), data.pairs("test", 2))
+    assert len(found) == 2
+    for pair, psnr in zip(found["name"], found["psnr_db"], strict=True):
+        assert psnr == pytest.approx(expected[pair], abs=2e-3)
