@@ -2,7 +2,8 @@
 
 `python -m benchmarks.released` writes `results/bench/`: `scores.csv` (a row a network and pair), `summary.csv` (a row a
 network: gain by kind of blur, steps, seconds and device of its training), `gain_by_kind.png`, `gain_by_length.png`,
-`training.png` and `pictures.png`. A network whose scores are not those of its card is refused.
+`training.png`, `pictures.png` and, for each network, `inside_NAME.png`. A network whose scores are not those of its card
+is refused.
 """
 
 import argparse
@@ -12,10 +13,13 @@ from pathlib import Path
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+from torch import nn
 
-from deblur import classical, comparison, evaluation, figures, paths, restoration, runs
+from deblur import classical, comparison, evaluation, explore, figures, paths, restoration, runs
 from deblur.data import bench, official
 from deblur.figures import networks as draw
+from deblur.figures import raidnet as causes
+from deblur.figures.explore import inside
 
 FLOOR = "Wiener filter"
 
@@ -102,6 +106,15 @@ def pictures(data: runs.Data, best: str, restore: evaluation.Restore) -> Figure:
     return figures.panels(rows, labels=labels, width=3.8)
 
 
+def seen_inside(data: runs.Data, network: nn.Module) -> Figure:
+    """Attention, offsets, masks and the like on a pair with a moving object, below its true motion."""
+    of_kind = one_of_each_kind(data.pairs("test"))
+    pair = of_kind.get("local") or next(iter(of_kind.values()))
+    (blurred, _), truth = official.read_pair(pair), official.read_truth(pair)
+    known = {"blurred": blurred, "true way (red: long)": figures.heat(truth["path_px"], blurred.shape[:2])}
+    return inside(known | {"cause": causes.coloured(truth["label"])}, explore.inside(network, blurred))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=paths.results_dir() / "bench")
@@ -125,6 +138,7 @@ def report(data: runs.Data, out: Path) -> None:
         "gain_by_length": draw.gain_by_length(comparison.by_length(scores), names, FLOOR),
         "training": training(logs),
         "pictures": pictures(data, best, restorers[best]),
+        **{f"inside_{name}": seen_inside(data, restoration.load(name)) for name in names},
     }
     for name, figure in drawn.items():
         with paths.replacing(out / f"{name}.png") as draft:

@@ -43,7 +43,7 @@ def test_the_report_says_what_each_network_gains_by_kind_and_how_it_was_trained(
         assert summary.loc[method, "gain_db"] == pytest.approx(part["gain_db"].mean(), abs=1e-4)
         for kind, rows in part.groupby("kind"):
             assert summary.loc[method, f"gain_db_{kind}"] == pytest.approx(rows["gain_db"].mean(), abs=1e-4)
-    for name in ("gain_by_kind", "gain_by_length", "training", "pictures"):
+    for name in ("gain_by_kind", "gain_by_length", "training", "pictures", "inside_one", "inside_two"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -76,6 +76,15 @@ def test_pictures_show_one_pair_of_each_kind(data):
     labels = [axis.get_xlabel() for axis in figure.axes]
     kinds = pd.unique(np.array(runs.blurred_scores(data)["kind"]))
     assert [label.partition(":")[0] for label in labels[::3]] == list(kinds)
+
+
+def test_inside_stand_the_maps_of_a_moving_object_below_its_truth(data):
+    figure = released.seen_inside(data, restoration.load("one"))
+    labels = [axis.get_xlabel() for axis in figure.axes if axis.get_xlabel()]
+    assert labels[:3] == ["blurred", "true way (red: long)", "cause"]
+    assert {axis.get_ylabel() for axis in figure.axes} == {"", "attention", "influence"}
+    pair = released.one_of_each_kind(data.pairs("test"))["local"]
+    assert np.array_equal(figure.axes[0].get_images()[0].get_array(), official.read_pair(pair)[0])
 
 
 def test_each_kind_is_shown_on_a_scene_of_its_own_while_there_are_any(tmp_path):

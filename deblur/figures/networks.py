@@ -77,7 +77,7 @@ def gain_by_kind(tables: Mapping[str, pd.DataFrame], papers: Sequence[str]) -> F
             name.set_color(PAPERS if name.get_text() in papers else INK)
         axis.axvline(0, color=INK, lw=0.6)
         axis.set(xlabel="gain over the blurred input in dB", title=title)
-    axes[0, 0].legend(fontsize=7, loc="lower right")
+    axes[0, -1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))  # beside: it would hide marks
     figure.tight_layout()
     return figure
 
