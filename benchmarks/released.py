@@ -2,8 +2,8 @@
 
 `python -m benchmarks.released` writes `results/bench/`: `scores.csv` (a row a network and pair), `summary.csv` (a row a
 network: gain by kind of blur, steps, seconds and device of its training), `gain_by_kind.png`, `gain_by_length.png`,
-`training.png`, `pictures.png` and, for each network, `inside_NAME.png`. A network whose scores are not those of its card
-is refused.
+`training.png`, `pictures.png` and, for each network, `inside_NAME.png`. A network whose scores are not those of its
+card is refused.
 """
 
 import argparse
