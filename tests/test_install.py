@@ -1,10 +1,12 @@
 """The files a bare machine is set up from agree with each other, and the package asks for no more than it needs."""
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 
@@ -74,3 +76,15 @@ def test_tables_and_figures_never_import_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' torch has another OpenMP")
+@pytest.mark.parametrize(
+    ("own", "turns"), [({}, "10000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")]
+)
+def test_threads_do_not_wait_long_for_each_other_unless_told_to(own, turns):
+    """OpenMP itself says what it read: the variable must be there before torch loads it."""
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    command = [sys.executable, "-c", "import deblur"]
+    said = subprocess.run(command, env=known | own | {"OMP_DISPLAY_ENV": "verbose"}, capture_output=True, text=True)
+    assert f"GOMP_SPINCOUNT = '{turns}'" in said.stderr
