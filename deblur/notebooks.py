@@ -164,6 +164,7 @@ def finish(
                 "key": run.plan.key,
                 "trained": run.provenance,
             }
+            | ({"photographs": run.plan.content["photographs"]} if "photographs" in run.plan.content else {})
             | dict(measured)
             for run, measured in zip(runs, measurements, strict=True)
         ],

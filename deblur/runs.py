@@ -30,7 +30,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from tqdm.auto import tqdm
 
-from deblur import evaluation, losses, models, paths, recipes, training
+from deblur import evaluation, losses, models, paths, recipes, restoration, training
 from deblur.complexity import device_name
 from deblur.data import bench, loading, mini, official, packing
 from deblur.losses import LOSSES
@@ -99,9 +99,12 @@ def open_data(root: str | Path = "", variant: str = "blur", name: str = "gopro",
 
 
 def open_companion(data: Data, name: str) -> Data | None:
-    """Another benchmark beside `data`: the bundled one, or the folder `name` beside GOPRO_Large if there is one."""
+    """Another benchmark beside `data`: the bundled one, or the folder `name` beside GOPRO_Large if there is one.
+
+    There is none beside the bundled GoPro of `bench`: the other bundled copies have the short blur of `mini`.
+    """
     if data.bundled:
-        return open_data(name=name)
+        return open_data(name=name) if data.bundled == "mini" else None
     root = (data.root.parent if data.root.name == "GOPRO_Large" else data.root) / name
     return open_data(root, name=name) if root.is_dir() else None
 
@@ -389,13 +392,27 @@ def _train_and_score(plan: Plan) -> None:
             return
         network = plan.network()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        if not (plan.folder / "model.safetensors").is_file():
+        if not (plan.folder / "model.safetensors").is_file() and not _take_released(plan):
             train(plan, network, on_step=_count_step)
         training.load_weights(network, plan.folder / "model.safetensors")
         pairs = plan.data.pairs("test", plan.recipe.test_pairs)
         scores = evaluation.evaluate(evaluation.restorer(network, device), pairs)
         paths.write_text(plan.folder / "per_image.csv", scores.to_csv(index=False))
         _record(plan, Run(plan).provenance | {"scoring": scoring()})
+
+
+def _take_released(plan: Plan) -> bool:
+    """Put the weights that this very training gave into the store, if they are released: their card names its key."""
+    for name, card in restoration.cards().items():
+        if card.get("recipe", {}).get("key") == plan.key:
+            network = restoration.load(name)
+            paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
+            _record(plan, card["training"] | {"released": name, "precision": card["precision"]})
+            log = restoration.find(name).with_suffix(".csv").read_text(encoding="utf-8")
+            paths.write_text(plan.folder / "log.csv", log)
+            training.save_weights(network, plan.folder / "model.safetensors")
+            return True
+    return False
 
 
 def _record(plan: Plan, record: dict) -> None:

@@ -57,6 +57,29 @@ def test_the_file_is_the_run_in_half_precision_and_its_scores_are_the_files(run)
     assert not torch.equal(next(network.parameters()), next(full_network.parameters()))  # the rounding was scored
 
 
+def test_notebooks_take_released_weights_instead_of_training(run, tmp_path, monkeypatch):
+    path = release.release(run, "tiny")
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "another store"))
+    assert run.plan.key  # hashed, as is the scoring, before functions are replaced
+    assert runs.scoring()
+    other = runs.Plan(run.plan.data, "attentive", scale="smoke", seed=1)
+    trained = []
+    monkeypatch.setattr(runs, "train", lambda plan, network, **_: trained.append(plan) or 1 / 0)
+    runs._train_and_score(run.plan)
+    with pytest.raises(ZeroDivisionError):  # another seed was not released
+        runs._train_and_score(other)
+    assert trained == [other]
+    (found,) = runs.load_or_run([run.plan])
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert found.provenance["released"] == "tiny"
+    assert found.provenance["training_seconds"] == card["training"]["training_seconds"] == 1.0
+    assert found.log()["val_psnr_db"].dropna().tolist() == [21.5]
+    gained = evaluation.add_gain(found.scores(), runs.blurred_scores(run.plan.data, 4))["gain_db"].mean()
+    assert gained == pytest.approx(card["scores"]["gain_db"], abs=1e-4)
+    assert runs.stored().keys() == {run.plan.folder}
+    assert json.loads((run.plan.folder / "recipe.json").read_text()) == run.plan.content
+
+
 def test_the_card_says_where_weights_come_from(run):
     card = json.loads(release.release(run, "tiny", default=True).with_suffix(".json").read_text())
     assert (card["network"], card["scale"], card["precision"]) == ("attentive", "smoke", "float16")

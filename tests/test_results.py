@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -21,12 +22,14 @@ def ids(path):
 def test_results_come_from_a_commit_and_present_code(path):
     record = json.loads(path.read_text())
     assert record["provenance"]["dirty"] is False
-    assert record["data"]["fingerprint"] == runs.open_data().fingerprint
+    assert record["data"]["fingerprint"] == runs.open_data(scale=record["scale"]).fingerprint
     for entry in record["runs"]:
-        data = runs.open_data(name=entry["trained_on"])
+        data = runs.open_data(name=entry["trained_on"], scale=record["scale"])
         plan = runs.Plan(data, entry["paper"], entry["variant"], record["scale"], entry["budget"], entry["seed"])
+        # The photographs themselves are not here; what they were is written in the record.
+        plan.__dict__["photographs"] = SimpleNamespace(fingerprint=entry.get("photographs"))
         assert entry["key"] == plan.key, f"{entry['variant']} is stale: make reproduce PAPERS={record['paper']}"
-        assert entry["trained"]["dirty"] is False
+        assert entry["trained"].get("released") or entry["trained"]["dirty"] is False
         assert entry["trained"]["scoring"] == runs.scoring()
         assert entry["steps"] == plan.recipe.steps
 
@@ -45,11 +48,12 @@ def test_a_result_folder_holds_what_it_promises(path):
 
 
 @pytest.mark.parametrize("path", [path for path in RECORDS if path.parts[-2] != "comparison"], ids=ids)
-def test_mini_results_meet_the_bar(path):
+def test_results_meet_the_bar(path):
     record = json.loads(path.read_text())
-    if record["scale"] != "mini":
-        pytest.skip("the bar is set for mini")
     main = record["runs"][0]
+    if record["scale"] != "mini":  # the bar is set for mini; elsewhere a network must do more good than harm
+        assert record["gain_db"] == main["gain_db"] > 0
+        return
     assert main["budget"] == "main"
     assert record["gain_db"] == main["gain_db"] >= 0.6
     assert main["gain_db_global"] >= 0.8

@@ -268,6 +268,12 @@ def test_a_paper_without_pretrained_weights_says_so(data, tmp_path):
         smoke(data, pretrained=str(tmp_path)).network()
 
 
+def test_nothing_stands_beside_the_bundled_blur_of_full_size(data):
+    assert data.bundled == "mini"
+    assert runs.open_companion(data, "koehler").name == "koehler"
+    assert runs.open_companion(replace(data, bundled="bench"), "koehler") is None
+
+
 def test_unknown_names(data):
     with pytest.raises(ValueError, match="unknown network"):
         _ = Plan(data, "attentiv").key
