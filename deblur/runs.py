@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, lru_cache, partial
 from importlib.metadata import version
 from itertools import pairwise
 from multiprocessing.sharedctypes import Synchronized
@@ -473,8 +473,15 @@ def _batches(plan: Plan, device: torch.device) -> loading.Batches:
     recipe = plan.recipe
     how = (recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
     if recipe.data == "photographs":
-        return bench.Batches(plan.photographs, *how, device=device, steps=recipe.steps)
+        sharp = _photographs(plan.photographs.folder, plan.photographs.fingerprint)
+        return bench.Batches(sharp, *how, device=device, steps=recipe.steps)
     return loading.Batches(loading.Synthesis() if recipe.data == "synthesis" else _stored_source(plan.data), *how)
+
+
+@lru_cache(maxsize=1)
+def _photographs(folder: Path | None, fingerprint: str) -> bench.Photographs:
+    """What one process has decoded serves all of its trainings, as long as the content is the same."""
+    return bench.Photographs(folder)
 
 
 def packed_folder(data: Data, split: str = "train") -> Path:

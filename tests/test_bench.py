@@ -175,6 +175,23 @@ def test_batches_go_through_the_lessons(photos):
         torch.testing.assert_close(shot.matrices, expected.matrices)
 
 
+def test_trainings_of_one_process_share_what_is_decoded_until_it_changes(tmp_path, mini_root, monkeypatch):
+    decoded, read = [], bench.read_image
+    monkeypatch.setattr(bench, "read_image", lambda path: decoded.append(path.name) or read(path))
+    data = runs.open_data(mini_root)
+
+    def scenes(seed):
+        plan = runs.Plan(data, "attentive", scale="bench", seed=seed, photos=str(tmp_path))
+        return runs._batches(plan, torch.device("cpu")).source.scenes
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((400, 500, 3), 9, np.uint8))
+    assert scenes(0) is scenes(1)
+    assert decoded == ["a.png"]
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((400, 500, 3), 9, np.uint8))
+    assert len(scenes(0)) == len(bench.SCENES["train"]) + 2
+    assert decoded == ["a.png", "a.png", "b.png"]
+
+
 def test_a_planned_training_has_lessons_over_all_its_steps():
     plan = runs.Plan(runs.open_data(scale="bench"), "attentive", scale="bench")
     assert runs._batches(plan, torch.device("cpu")).steps == plan.recipe.steps
