@@ -61,6 +61,19 @@ def test_figure1_names_two_runtimes_however_close_they_lie(slowest_ms):
     assert len(labels) >= 2
 
 
+def test_figure1_names_stand_apart_on_each_side():
+    psnr = {"RADN1": 30.77, "RADN2": 31.17, "RADN3": 31.42, "RADN4": 31.58, "SRN": 30.1, "MSCNN": 29.23, "SVRNN": 29.19}
+    psnr["Hyun"] = 23.8
+    table = pd.DataFrame({"method": psnr.keys(), "psnr_db_printed": psnr.values(), "runtime_ms_printed": 30.0})
+    figure = radn.figure1(table, "128x128")
+    figure.canvas.draw()
+    names = figure.axes[0].texts
+    assert {name.get_text() for name in names} == set(psnr)
+    for own in (True, False):
+        boxes = [name.get_window_extent() for name in names if name.get_text().startswith("RADN") == own]
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
 def test_figure3_shows_nine_taps_a_place():
     taps = np.random.default_rng(2).uniform(0, 20, (9, 2))
     figure = radn.figure3(({"x": "x", "y": "y"}, [("x", "y")]), np.zeros((20, 30, 3)), [(np.array([9.0, 8.0]), taps)])

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from deblur.figures import INK, comparison, diagram, heat, panels
+from deblur.figures.networks import spread
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """A traced module, see `probes.graph`."""
@@ -30,15 +31,21 @@ def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
         values = table.reindex(columns=[f"runtime_ms_{kind}", f"psnr_db_{kind}"]).apply(pd.to_numeric, errors="coerce")
         known = values.dropna().sort_values(f"runtime_ms_{kind}")
         axis.plot(*known.to_numpy().T, "o", color=colour)
-        for row, (x, y) in known.iterrows():
-            own = table.loc[row, "method"].startswith("RADN")
-            place = {"xytext": (-5 if own else 5, -2), "textcoords": "offset points", "ha": "right" if own else "left"}
-            axis.annotate(table.loc[row, "method"], (x, y), fontsize=7, color=INK, **place)
+        own = table.loc[known.index, "method"].str.startswith("RADN")
+        for part, side in ((known[own], "right"), (known[~own], "left")):  # names beside their points, none on another
+            if part.empty:
+                continue
+            part = part.sort_values(f"psnr_db_{kind}")
+            psnr = part[f"psnr_db_{kind}"]
+            share = 0.055 * np.ptp(known[f"psnr_db_{kind}"]) / max(np.ptp(psnr), 1e-9)
+            for (row, (x, _)), height in zip(part.iterrows(), spread(psnr, share)):
+                place = {"xytext": (-5 if side == "right" else 5, -2), "textcoords": "offset points", "ha": side}
+                axis.annotate(table.loc[row, "method"], (x, height), fontsize=7, color=INK, **place)
         axis.set(xlabel="runtime in ms", ylabel="PSNR in dB", title=title)
         if known.iloc[:, 0].max() > 30 * known.iloc[:, 0].min():  # a logarithmic axis names only the decades
             axis.set_xscale("log")
             axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.margins(x=0.25, y=0.12)
+        axis.margins(x=0.38, y=0.12)
     return figure
 
 
