@@ -258,9 +258,9 @@ def rows_live(folder: Path) -> dict[str, tuple[int, int]]:
     for path in sorted((folder / "tables").glob("table*.csv")):
         table = pd.read_csv(path)
         in_print = table[table[[name for name in table if name.endswith("_printed")]].notna().any(axis=1)]
-        # A table of symbols (RAID-Net's first) has counts beside them, in all its rows.
-        measured = in_print[[name for name in table if name.endswith("_measured")]]
-        live = measured.notna().any(axis=1).sum() if measured.shape[1] else len(in_print)
+        measured = in_print[[name for name in table if name.endswith("_measured")]].notna().any(axis=1)
+        # A table of symbols (RAID-Net's first) has counts beside them, in all its rows, and no notes.
+        live = measured.sum() if "note" in table else len(in_print)
         counts[path.stem] = (int(live), len(in_print))
     return counts
 

@@ -207,3 +207,14 @@ def test_every_network_of_the_tables_is_built():
     from deblur import models
 
     assert {*tables.NETWORK_OF.values(), *tables.NETWORK_IN.values()} <= set(models.NETWORKS)
+
+
+def test_rows_without_any_measurement_are_not_live(tmp_path):
+    (tmp_path / "tables").mkdir()
+    tables.side_by_side("attentive", 2, {}).to_csv(tmp_path / "tables/table2.csv", index=False)
+    some = {"Ours": {"psnr_db": 30.0}, "SRN": {"psnr_db": 29.0}}
+    tables.side_by_side("attentive", 1, some).to_csv(tmp_path / "tables/table1.csv", index=False)
+    symbols = pd.DataFrame({"blur_type": ["a", "b"], "rank": [3, 4], "unknowns_printed": ["m", "> m"]})
+    symbols.to_csv(tmp_path / "tables/table3.csv", index=False)
+    printed = {number: len(tables.printed("attentive", number)) for number in (1, 2)}
+    assert tables.rows_live(tmp_path) == {"table1": (2, printed[1]), "table2": (0, printed[2]), "table3": (2, 2)}
