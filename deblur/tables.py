@@ -258,9 +258,10 @@ def rows_live(folder: Path) -> dict[str, tuple[int, int]]:
     for path in sorted((folder / "tables").glob("table*.csv")):
         table = pd.read_csv(path)
         in_print = table[table[[name for name in table if name.endswith("_printed")]].notna().any(axis=1)]
-        measured = in_print[[name for name in table if name.endswith("_measured")]].notna().any(axis=1)
+        measured = in_print[[name for name in table if name.endswith("_measured")]]
         # A table of symbols (RAID-Net's first) has counts beside them, in all its rows, and no notes.
-        live = measured.sum() if "note" in table else len(in_print)
+        compared = measured.shape[1] or "note" in table
+        live = measured.notna().any(axis=1).sum() if compared else len(in_print)
         counts[path.stem] = (int(live), len(in_print))
     return counts
 
