@@ -25,7 +25,11 @@ from deblur import paths
 pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="no Chromium: install the package chromium")
 
 ROOT = paths.project_root()
-NOTEBOOKS = {path.stem: path for path in sorted((ROOT / "results").glob("mini/*/*.ipynb"))}
+NOTEBOOKS = {
+    f"{path.parts[-3]}-{path.stem}": path
+    for path in sorted((ROOT / "results").glob("*/*/*.ipynb"))
+    if "smoke" not in path.parts
+}
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 WIDTH = 1400
 SMALLEST = 0.45
