@@ -323,9 +323,15 @@ def tiled(restore: Restore, image: np.ndarray, tile: int, margin: int, title: st
 
 
 def _windows(length: int, tile: int, overlap: int) -> list[slice]:
-    """Overlapping windows of at most `tile` that cover `length`; all begin at multiples of `ALIGN`."""
-    last = -(-max(length - tile, 0) // ALIGN) * ALIGN
-    return [slice(start, min(start + tile, length)) for start in (*range(0, last, tile - overlap), last)]
+    """The fewest windows of at most `tile` that cover `length`, as even as beginning at multiples of `ALIGN` allows.
+
+    A full tile at the end would do again what the one before it did, which can be a third of all work.
+    """
+    if length <= tile:
+        return [slice(0, length)]
+    count = -(-(length - overlap) // (tile - overlap))
+    step = -(-(length - overlap) // (count * ALIGN)) * ALIGN
+    return [slice(start, min(start + step + overlap, length)) for start in range(0, length - overlap, step)]
 
 
 def _lay(canvas: np.ndarray, piece: np.ndarray, start: int, margin: int, overlap: int) -> None:

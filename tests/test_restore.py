@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +122,25 @@ def test_tiles_are_aligned_bounded_and_cover_everything(seed):
 
     np.testing.assert_array_equal(restoration.tiled(run, image, tile, margin), evaluation.identity(image))
     assert max(max(shape[:2]) for shape in shapes) <= tile
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_windows_are_the_fewest_and_repeat_little(seed):
+    rng = np.random.default_rng(seed)
+    align = restoration.ALIGN
+    overlap = align * int(rng.integers(0, 5))
+    tile = overlap + align * int(rng.integers(1, 40))
+    length = int(rng.integers(1, 6000))
+    windows = restoration._windows(length, tile, overlap)
+    assert windows[0].start == 0
+    assert windows[-1].stop == length
+    sides = [window.stop - window.start for window in windows]
+    assert max(sides) <= tile
+    for before, after in pairwise(windows):
+        assert before.stop - after.start == overlap
+    fewest = next(n for n in range(1, 6001) if n * tile - (n - 1) * overlap >= length)
+    assert len(windows) == fewest
+    assert fewest == 1 or max(sides) - overlap < (length - overlap) / fewest + align
 
 
 def test_no_seam_where_tiles_disagree():
