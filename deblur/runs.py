@@ -378,10 +378,10 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _count_step() -> None:
+def _count_steps(steps: int = 1) -> None:
     if _steps_done is not None:
         with _steps_done.get_lock():
-            _steps_done.value += 1
+            _steps_done.value += steps
 
 
 def _train_and_score(plan: Plan) -> None:
@@ -392,8 +392,11 @@ def _train_and_score(plan: Plan) -> None:
             return
         network = plan.network()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        if not (plan.folder / "model.safetensors").is_file() and not _take_released(plan):
-            train(plan, network, on_step=_count_step)
+        if not (plan.folder / "model.safetensors").is_file():
+            if _take_released(plan):
+                _count_steps(plan.recipe.steps)
+            else:
+                train(plan, network, on_step=_count_steps)
         training.load_weights(network, plan.folder / "model.safetensors")
         pairs = plan.data.pairs("test", plan.recipe.test_pairs)
         scores = evaluation.evaluate(evaluation.restorer(network, device), pairs)

@@ -1,6 +1,7 @@
 """Released weights: the file is the run's, rounded; the card's scores are those of the file."""
 
 import json
+import multiprocessing
 
 import pandas as pd
 import pytest
@@ -65,7 +66,9 @@ def test_notebooks_take_released_weights_instead_of_training(run, tmp_path, monk
     other = runs.Plan(run.plan.data, "attentive", scale="smoke", seed=1)
     trained = []
     monkeypatch.setattr(runs, "train", lambda plan, network, **_: trained.append(plan) or 1 / 0)
+    monkeypatch.setattr(runs, "_steps_done", multiprocessing.Value("q", 0))
     runs._train_and_score(run.plan)
+    assert runs._steps_done.value == run.plan.recipe.steps  # of the parent's bar
     with pytest.raises(ZeroDivisionError):  # another seed was not released
         runs._train_and_score(other)
     assert trained == [other]

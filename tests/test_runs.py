@@ -413,7 +413,7 @@ def test_interrupted_and_made_again_equals_uninterrupted(data, finished, store, 
     def stop():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "_count_step", stop)
+    monkeypatch.setattr(runs, "_count_steps", stop)
     with pytest.raises(KeyboardInterrupt):
         make(plan)
     assert not runs.is_complete(plan)
