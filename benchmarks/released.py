@@ -1,9 +1,9 @@
 """What the released networks do on blur of full size: scores, figures and pictures of the test split of `bench`.
 
 `python -m benchmarks.released` writes `results/bench/`: `scores.csv` (a row a network and pair), `summary.csv` (a row a
-network: gain by kind of blur, steps, seconds and device of its training), `gain_by_kind.png`, `gain_by_length.png`,
-`training.png`, `pictures.png` and, for each network, `inside_NAME.png`. A network whose scores are not those of its
-card is refused.
+network: gain by kind of blur, steps, device and seconds of its training, those of the last part if it was `continued`
+after a break), `gain_by_kind.png`, `gain_by_length.png`, `training.png`, `pictures.png` and, for each network,
+`inside_NAME.png`. A network whose scores are not those of its card is refused.
 """
 
 import argparse
@@ -59,6 +59,7 @@ def summary(scores: Mapping[tuple[str, int], pd.DataFrame], data: runs.Data) -> 
             "steps": made["recipe"]["steps"],
             "seed": made["recipe"]["seed"],
             "training_seconds": made["training"]["training_seconds"],
+            "continued": made["training"].get("continued", False),
             "trained_on_device": made["training"]["device"],
         }
         for name, made in cards.items()

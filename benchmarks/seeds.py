@@ -1,7 +1,8 @@
 """How far the luck of a seed carries at `bench`: one network, trained with several, gain by kind of blur.
 
-`python -m benchmarks.seeds raidnet` trains what is missing (75 minutes of one core a seed; `deblur train raidnet
---scale bench --seed 1` does the same and can be interrupted and continued) and writes `results/bench/seeds.csv`.
+`python -m benchmarks.seeds raidnet` trains what is missing, about 75 minutes of one core a seed, as
+`deblur train raidnet --scale bench --seed 1` does, and writes `results/bench/seeds.csv`. Seconds of a training that was
+`continued` after a break are those of its last part.
 """
 
 import argparse
@@ -28,7 +29,8 @@ def by_seed(data: runs.Data, paper: str, seeds: Sequence[int], scale: str = "ben
             {"network": paper, "seed": plan.seed}
             | means.iloc[0].to_dict()
             | {"scale": scale, "data": data.label, "protocol": "full_rgb8", "steps": plan.recipe.steps}
-            | {"training_seconds": made["training_seconds"], "device": made["device"], "key": plan.key}
+            | {"training_seconds": made["training_seconds"], "continued": made.get("continued", False)}
+            | {"device": made["device"], "key": plan.key}
         )
     return pd.DataFrame(rows)
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from deblur import complexity, evaluation, models, paths, runs
+from deblur import complexity, evaluation, models, paths, restoration, runs
 from deblur.data import bench
 
 LARGEST_MB = 4.0
@@ -44,7 +44,7 @@ def release(run: runs.Run, name: str, default: bool = False) -> Path:
 
     Args:
         name: of the files, e.g. `attentive-bench`.
-        default: what `deblur restore` takes unless told otherwise.
+        default: what `deblur restore` takes unless told otherwise, in place of the network that it took before.
 
     Returns:
         The weights file.
@@ -72,8 +72,15 @@ def release(run: runs.Run, name: str, default: bool = False) -> Path:
         card = _card(run, name, network) | {"scores": summary, "file_mb": round(size_mb, 3)}
         card |= {"sha256": paths.file_sha256(draft), "default": default, "limits": list(LIMITS)}
         paths.write_text(path.with_suffix(".csv"), run.log().to_csv(index=False))
-        paths.write_text(path.with_suffix(".json"), json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+        _write(path.with_suffix(".json"), card)
+    for other, earlier in restoration.cards().items():
+        if default and earlier.get("default") and other != name:
+            _write(path.with_name(f"{other}.json"), earlier | {"default": False})
     return path
+
+
+def _write(path: Path, card: dict[str, object]) -> None:
+    paths.write_text(path, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
 
 def _card(run: runs.Run, name: str, network: torch.nn.Module) -> dict[str, object]:
@@ -90,7 +97,8 @@ def _card(run: runs.Run, name: str, network: torch.nn.Module) -> dict[str, objec
         "parameters": complexity.parameters(network),
         "precision": "float16",
         "recipe": runs.training_part(plan.recipe) | {"seed": plan.seed, "key": plan.key},
-        "training": {key: made[key] for key in ("training_seconds", "device", "commit", "versions")},
+        "training": {key: made[key] for key in ("training_seconds", "device", "commit", "versions")}
+        | ({"continued": True} if made.get("continued") else {}),
         "data": data,
     }
 

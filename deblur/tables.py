@@ -246,8 +246,10 @@ def released() -> list[str]:
     lines = ["", f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
     for card in cards:
         gains = [f"{card['scores'][name]:+.2f} dB" for name in ("gain_db", *kinds)]
-        made = [f"{card['recipe']['steps']}", f"{card['training']['training_seconds'] / 3600:.1f}"]
-        cells = [card["name"], f"{card['parameters']:,}", *gains, *made, card["training"]["device"]]
+        training, steps = card["training"], f"{card['recipe']['steps']}"
+        # Of a training that was continued after a break only the last part was timed.
+        hours = ("> " if training.get("continued") else "") + f"{training['training_seconds'] / 3600:.1f}"
+        cells = [card["name"], f"{card['parameters']:,}", *gains, steps, hours, training["device"]]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

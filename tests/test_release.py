@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from deblur import cli, evaluation, models, paths, release, runs, training
+from deblur import cli, evaluation, models, paths, release, restoration, runs, tables, training
 from deblur.data import official
 from deblur.data.loading import as_tensor
 
@@ -29,7 +29,7 @@ def run(tmp_path, monkeypatch, mini_root):
         optimiser.step()
     training.save_weights(network, plan.folder / "model.safetensors")
     paths.write_text(plan.folder / "log.csv", "step,loss,val_psnr_db\n6,0.25,\n12,0.125,21.5\n")
-    record = runs.provenance() | {"device": "nowhere", "training_seconds": 1.0}
+    record = runs.provenance() | {"device": "nowhere", "training_seconds": 1.0, "continued": False}
     paths.write_text(plan.folder / "provenance.json", json.dumps(record))
     return runs.Run(plan)
 
@@ -92,6 +92,24 @@ def test_the_card_says_where_weights_come_from(run):
     assert card["default"] is True
     assert pd.read_csv(paths.weights_dir() / "tiny.csv").equals(run.log())
     assert any("defocus" in limit for limit in card["limits"])
+
+
+def test_seconds_of_a_continued_training_are_called_a_lower_bound(run):
+    card = json.loads(release.release(run, "tiny").with_suffix(".json").read_text())
+    assert "continued" not in card["training"]
+    assert tables.released()[-1].endswith(" | 0.0 | nowhere |")
+    record = run.provenance | {"continued": True, "training_seconds": 5400}
+    paths.write_text(run.plan.folder / "provenance.json", json.dumps(record))
+    card = json.loads(release.release(run, "tiny").with_suffix(".json").read_text())
+    assert card["training"]["continued"] is True
+    assert tables.released()[-1].endswith(" | > 1.5 | nowhere |")
+
+
+def test_a_new_default_takes_the_place_of_the_old_one(run):
+    first, second = (release.release(run, name, default=True).with_suffix(".json") for name in ("one", "two"))
+    third = release.release(run, "three").with_suffix(".json")
+    assert [json.loads(path.read_text())["default"] for path in (first, second, third)] == [False, True, False]
+    assert restoration.find().stem == "two"
 
 
 def test_too_large_files_leave_nothing(run, monkeypatch):

@@ -25,7 +25,7 @@ def data(tmp_path, monkeypatch, mini_root):
         gain = float(evaluation.add_gain(scores, blurred)["gain_db"].mean())
         made = json.loads(file.with_suffix(".json").read_text())
         made |= {"scores": {"gain_db": gain}, "recipe": {"steps": 7, "seed": 0}}
-        made |= {"training": {"training_seconds": 3.0, "device": "CPU"}}
+        made |= {"training": {"training_seconds": 3.0, "device": "CPU"} | ({"continued": True} if seed else {})}
         paths.write_text(file.with_suffix(".json"), json.dumps(made))
         paths.write_text(file.with_suffix(".csv"), "step,loss,val_psnr_db\n1,0.5,\n4,0.3,20\n7,0.2,22.5\n")
     return found
@@ -37,6 +37,7 @@ def test_the_report_says_what_each_network_gains_by_kind_and_how_it_was_trained(
     assert set(summary.index) == {"one", "two", released.FLOOR}
     assert (summary.loc[["one", "two"], ["steps", "training_seconds"]] == [7, 3]).all().all()
     assert summary["gain_db"].is_monotonic_decreasing
+    assert summary.loc[["one", "two"], "continued"].astype(str).tolist() == ["False", "True"]
     scores = pd.read_csv(tmp_path / "scores.csv")
     for method, part in scores.groupby("method"):
         assert len(part) == len(data.pairs("test"))
