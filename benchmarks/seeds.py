@@ -1,7 +1,7 @@
 """How far the luck of a seed carries at `bench`: one network, trained with several, gain by kind of blur.
 
-`python -m benchmarks.seeds raidnet` trains what is missing, about 75 minutes of one core a seed, as
-`deblur train raidnet --scale bench --seed 1` does, and writes `results/bench/seeds.csv`. Seconds of a training that was
+`python -m benchmarks.seeds sgenet` trains what is missing, about 75 minutes of one core a seed, as
+`deblur train sgenet --scale bench --seed 1` does, and writes `results/bench/seeds.csv`. Seconds of a training that was
 `continued` after a break are those of its last part.
 """
 
@@ -37,7 +37,7 @@ def by_seed(data: runs.Data, paper: str, seeds: Sequence[int], scale: str = "ben
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("paper", nargs="?", default="raidnet", help="which network (default: %(default)s)")
+    parser.add_argument("paper", nargs="?", default="sgenet", help="which network (default: %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     choices = parser.parse_args()
     table = by_seed(runs.open_data(scale="bench"), choices.paper, choices.seeds)
