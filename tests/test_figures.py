@@ -25,7 +25,9 @@ def test_heat_runs_from_blue_to_red():
     colours = figures.heat(np.array([[0.2, 0.5], [0.7, 0.9]]))
     assert colours[0, 0].argmax() == 2  # the lowest is blue
     assert colours[1, 1].argmax() == 0  # the highest is red
-    np.testing.assert_allclose(figures.heat(np.full((3, 3), 0.5)), figures.heat(np.zeros((3, 3))))
+    middle = figures.heat(np.array([[0.0, 1.0, 2.0]]))[0, 1]
+    for value in (0.0, 0.5, 7.0):
+        np.testing.assert_allclose(figures.heat(np.full((3, 3), value)), np.broadcast_to(middle, (3, 3, 3)))
 
 
 def test_save_and_show_write_one_png(tmp_path, monkeypatch):

@@ -45,12 +45,15 @@ def show(figure: Figure, scale: str, paper: str, name: str, alt: str) -> "IPytho
 
 
 def heat(values: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A map (h,w) as colours, red high and blue low (jet), min to max, bilinearly brought to `size` (H,W)."""
+    """A map (h,w) as colours, red high and blue low (jet), min to max, bilinearly brought to `size` (H,W).
+
+    A uniform map is neither high nor low: all of it has the middle colour.
+    """
     values = np.asarray(values, dtype=np.float64)
     if size is not None:
         values = cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR)
     spread = np.ptp(values)
-    unit = (values - values.min()) / spread if spread > 0 else np.zeros_like(values)
+    unit = (values - values.min()) / spread if spread > 0 else np.full_like(values, 0.5)
     return colormaps["jet"](unit)[..., :3]
 
 
