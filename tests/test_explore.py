@@ -392,7 +392,7 @@ def test_maps_stand_in_rows_of_their_sort():
     figure = draw.inside({"blurred": np.zeros((8, 12, 3))}, maps)
     cells = np.array(figure.axes).reshape(4, 4)
     assert [row[0].get_ylabel() for row in cells] == ["", "offsets", "offsets", "masks"]
-    assert cells[2, 0].get_xlabel() == "unit 4\n4.000 to 4.000"
+    assert cells[2, 0].get_xlabel() == "unit 4\n4 to 4"
 
 
 # ---------------------------------------------------------------------------------------------------------- widgets

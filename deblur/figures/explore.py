@@ -126,7 +126,7 @@ def inside(known: Mapping[str, np.ndarray], maps: Mapping[str, Mapping[str, np.n
         for start in range(0, len(found), columns):
             part = list(found.items())[start : start + columns]
             rows.append([heat(values, shape) for _, values in part])
-            texts.append([f"{place}\n{values.min():.3f} to {values.max():.3f}" for place, values in part])
+            texts.append([f"{place}\n{values.min():.3g} to {values.max():.3g}" for place, values in part])
             names.append(sort)
     texts = [[*row, *[""] * (columns - len(row))] for row in texts]
     return panels([[*row, *[None] * (columns - len(row))] for row in rows], (), names, texts, width=11 / columns)
