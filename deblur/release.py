@@ -73,9 +73,10 @@ def release(run: runs.Run, name: str, default: bool = False) -> Path:
         card |= {"sha256": paths.file_sha256(draft), "default": default, "limits": list(LIMITS)}
         paths.write_text(path.with_suffix(".csv"), run.log().to_csv(index=False))
         _write(path.with_suffix(".json"), card)
-    for other, earlier in restoration.cards().items():
-        if default and earlier.get("default") and other != name:
-            _write(path.with_name(f"{other}.json"), earlier | {"default": False})
+    if default:
+        for other, earlier in restoration.cards().items():
+            if earlier.get("default") and other != name:
+                _write(path.with_name(f"{other}.json"), earlier | {"default": False})
     return path
 
 
