@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from unittest.mock import patch
 
 import pandas as pd
@@ -34,8 +35,14 @@ def _row(paper: str) -> dict:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     estimated = STEPS * planning.seconds_per_step(plan, device)
     ends = []
+
+    def timed(steps: range) -> Iterator[int]:
+        for step in steps:
+            yield step
+            ends.append(time.perf_counter())
+
     with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, DEBLUR_RUNS=folder):
-        runs.train(plan, plan.network(), on_step=lambda: ends.append(time.perf_counter()))
+        runs.train(plan, plan.network(), progress=timed)
         recorded = runs.Run(plan).provenance["training_seconds"]
     # The first step has no beginning, the last one validates.
     ratios = pd.Series(ends).diff().iloc[1:-1] * STEPS / estimated

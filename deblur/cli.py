@@ -98,7 +98,7 @@ def _data_pack(options: argparse.Namespace) -> None:
     from deblur.data import packing
 
     data = runs.open_data(options.root, options.variant or "blur", options.name)
-    folder = runs.packed_folder(data, options.split)
+    folder = data.packed(options.split)
     bar = partial(tqdm, desc=f"pack {data.label}", unit="pair", leave=False, mininterval=1)
     size = packing.pack(data.pairs(options.split), folder, progress=bar)
     print(folder, f"{size / 1e9:.2f} GB", sep="\n")
@@ -312,7 +312,7 @@ def _method(options: argparse.Namespace, files: Mapping[str, Path] | None) -> "t
     import torch
     from safetensors import SafetensorError
 
-    from deblur import evaluation, models, paths, recipes, training
+    from deblur import evaluation, models, paths, recipes, store
     from deblur.source import code_hash
 
     if options.blurred:
@@ -322,7 +322,7 @@ def _method(options: argparse.Namespace, files: Mapping[str, Path] | None) -> "t
     config = recipes.recipe(options.network, options.variant, options.scale).config
     network = models.build(options.network, options.variant, **config)
     try:
-        training.load_weights(network, options.weights)
+        store.load_weights(network, options.weights)
     except SafetensorError as error:
         raise ValueError(f"{options.weights}: not a whole safetensors file ({error})") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -23,7 +23,7 @@ from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from deblur import metrics, models, paths, pictures, probes, recipes, restoration, runs, training
+from deblur import metrics, models, paths, pictures, probes, recipes, restoration, runs, store
 from deblur.data import bench, blur, mini
 from deblur.data.loading import as_tensor
 from deblur.data.synthesis import expose_in_bands
@@ -276,7 +276,7 @@ def load(one: Trained) -> nn.Module:
         return restoration.load(one.weights)
     content = json.loads((one.weights.parent / "recipe.json").read_text(encoding="utf-8"))
     network = models.build(one.network, **restoration.tuples(content["config"]))
-    training.load_weights(network, one.weights)
+    store.load_weights(network, one.weights)
     return network.eval()
 
 

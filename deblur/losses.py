@@ -233,6 +233,11 @@ def psnr(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> d
     return {"psnr": 10 * torch.log10(mse + 1e-8).mean()}
 
 
+def plain(loss: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
+    """A loss whose mean over the crops of a batch is the arithmetic one, as it comes."""
+    return loss
+
+
 def geometric(loss: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
     """A loss whose mean over the crops of a batch is geometric: logarithms are averaged, as in a mean PSNR.
 

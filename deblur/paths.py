@@ -5,11 +5,13 @@ the large folders: `DEBLUR_DATA` (benchmarks), `DEBLUR_PHOTOS` (sharp pictures t
 `DEBLUR_RESULTS` (tables and figures), `DEBLUR_WEIGHTS` (released weights).
 """
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,6 +76,29 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def files_below(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+    """Files of a folder and its subfolders that end in one of these suffixes, sorted, without hidden ones."""
+    wanted = set(suffixes)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in wanted and path.is_file())
+    return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: what cannot be read, and what is no file: a pipe would keep the reader waiting for ever.
+    """
+    with open(path, "rb", opener=_not_waiting) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(path))
+        return stream.read()
+
+
+def _not_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def file_sha256(path: Path) -> str:

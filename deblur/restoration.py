@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from deblur import complexity, models, paths, recipes, training
+from deblur import complexity, models, paths, recipes, store
 from deblur.evaluation import Restore
 from deblur.models.radn import SelfEnsemble
 
@@ -115,7 +115,7 @@ def load(name: str | Path | None = None) -> nn.Module:
     config = made_from.get("config")
     config = recipes.recipe(*which, "paper").config if config is None else tuples(config)
     network = models.build(*which, **config)
-    training.load_weights(network, file)  # float16 becomes float32 as it is copied
+    store.load_weights(network, file)  # float16 becomes float32 as it is copied
     return network.eval()
 
 

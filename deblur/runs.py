@@ -13,7 +13,7 @@ import platform
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property, lru_cache, partial
@@ -21,7 +21,7 @@ from importlib.metadata import version
 from itertools import pairwise
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -30,7 +30,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from tqdm.auto import tqdm
 
-from deblur import evaluation, losses, models, paths, recipes, restoration, training
+from deblur import evaluation, losses, models, paths, recipes, restoration, store, training
 from deblur.complexity import device_name
 from deblur.data import bench, loading, mini, official, packing
 from deblur.losses import LOSSES
@@ -38,7 +38,7 @@ from deblur.models.radn import SelfEnsemble
 from deblur.schedules import SCHEDULES
 from deblur.source import code_hash
 
-SOURCES = ("deblur", "notebooks", "pyproject.toml", "requirements.lock")
+COMMITTED = ("deblur", "notebooks", "pyproject.toml", "requirements.lock")
 """What must be committed for a result to count as made from a commit."""
 _SEEDING = threading.Lock()
 
@@ -69,6 +69,10 @@ class Data:
     def validation(self, limit: int | None = None) -> list[official.Pair]:
         """The validation split, empty where the benchmark has none (the papers watch none either)."""
         return self.pairs("validation", limit) if self.bundled and self.name == "gopro" else []
+
+    def packed(self, split: str = "train") -> Path:
+        """Where `deblur data pack` puts a split, and where training looks for it."""
+        return paths.data_dir() / "packed" / self.fingerprint / f"{self.name}-{self.variant or 'plain'}-{split}"
 
     @property
     def label(self) -> str:
@@ -156,7 +160,7 @@ class Plan:
             "code": code(self.paper, self.recipe.loss, self.recipe.schedule, self.recipe.data),
         }
         if self.pretrained:
-            found["pretrained"] = hashlib.sha256(Path(self.pretrained).read_bytes()).hexdigest()[:16]
+            found["pretrained"] = f"{paths.file_sha256(Path(self.pretrained))[:16]} {pretrained_code(self.paper)}"
         if self.recipe.data == "photographs":
             found["photographs"] = self.photographs.fingerprint
         return json.loads(json.dumps(found))
@@ -184,21 +188,87 @@ class Plan:
 
     def network(self) -> nn.Module:
         """The untrained network, its weights drawn from the seed."""
-        # The generator is the process's: two threads that seeded it at once would draw from each other's.
-        with _SEEDING, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            network = models.build(self.paper, self.variant, **self.recipe.config)
+        network = drawn(partial(models.build, self.paper, self.variant, **self.recipe.config), self.seed)
         if self.pretrained:
             models.load_pretrained(self.paper, network, Path(self.pretrained))
         return network
+
+    def assembled(self, device: torch.device) -> "Parts":
+        """What the training is made of, on the device that trains."""
+        recipe = self.recipe
+        return assembled(self, LOSSES[recipe.loss], SCHEDULES[recipe.schedule], SOURCES[recipe.data], device)
+
+
+# ------------------------------------------------------------------------------------------------- what is trained, how
+# Keys cover the functions of this part: what they need by name is given to them, lest every key covers all there is.
+
+
+class Parts(NamedTuple):
+    """What a training is made of, besides its network and recipe."""
+
+    loss: training.Loss
+    schedule: training.Schedule
+    batches: loading.Batches
+
+
+def assembled(
+    plan: Plan, loss: Callable, schedule: Callable, source: Callable[[Plan, torch.device], tuple], device: torch.device
+) -> Parts:
+    """A plan's loss, schedule and batches, with the arguments of its recipe."""
+    recipe = plan.recipe
+    averaged, batches = source(plan, device)
+    sampling = (recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
+    return Parts(
+        averaged(partial(loss, **recipe.loss_args)), partial(schedule, **recipe.schedule_args), batches(*sampling)
+    )
+
+
+def stored_pairs(plan: Plan, device: torch.device) -> tuple:
+    """Crops of the tree's training split, or of its packed copy."""
+    pairs = plan.data.pairs("train")
+    return losses.plain, partial(loading.Batches, packing.open_packed(plan.data.packed(), pairs) or loading.Tree(pairs))
+
+
+def fresh_exposures(plan: Plan, device: torch.device) -> tuple:
+    """Crops of the bundled scenes, exposed anew."""
+    return losses.plain, partial(loading.Batches, loading.Synthesis())
+
+
+def fresh_photographs(plan: Plan, device: torch.device) -> tuple:
+    """Crops of photographs, exposed anew on the device that trains; lessons are spread over the steps."""
+    sharp = _decoded(plan.photographs.folder, plan.photographs.fingerprint)
+    return losses.geometric, partial(bench.Batches, sharp, device=device, steps=plan.recipe.steps)
+
+
+SOURCES = {"tree": stored_pairs, "synthesis": fresh_exposures, "photographs": fresh_photographs}
+"""What a recipe calls its data -> how a batch's loss is averaged, and what makes its batches."""
+
+
+@lru_cache(maxsize=1)
+def _decoded(folder: Path | None, fingerprint: str) -> bench.Photographs:
+    """What one process has decoded serves all of its trainings, as long as the content is the same."""
+    return bench.Photographs(folder)
+
+
+def drawn(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """A network whose weights are drawn from a seed, and from nothing else."""
+    # The generator is the process's: two threads that seeded it at once would draw from each other's.
+    with _SEEDING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
 
 
 def code(paper: str, loss: str, schedule: str, data: str) -> str:
     """Hash of the code that a training reaches; the arguments are those of its recipe."""
     module, network = models.NETWORKS[paper]
-    sources = {"synthesis": (loading.Synthesis,), "photographs": (bench.Photographs, bench.Batches, losses.geometric)}
-    training_code = (LOSSES[loss], SCHEDULES[schedule], training.train, loading.Batches)
-    return code_hash(network, module.Config, *training_code, *sources.get(data, (loading.Tree,)))
+    wiring = (drawn, assembled, SOURCES[data], LOSSES[loss], SCHEDULES[schedule], training.train)
+    return code_hash(network, module.Config, *wiring)
+
+
+def pretrained_code(paper: str) -> str:
+    """Hash of the code that loads the weights that a paper starts from."""
+    loader = getattr(models.NETWORKS[paper][0], "load_pretrained", None)
+    return code_hash(loader) if loader else ""
 
 
 def training_part(recipe: recipes.Recipe) -> dict:
@@ -237,7 +307,7 @@ class Run:
     def network(self) -> nn.Module:
         """The trained network, in evaluation mode."""
         network = self.plan.network()
-        training.load_weights(network, self.plan.folder / "model.safetensors")
+        store.load_weights(network, self.plan.folder / "model.safetensors")
         return network.eval()
 
 
@@ -384,6 +454,12 @@ def _count_steps(steps: int = 1) -> None:
             _steps_done.value += steps
 
 
+def _counted(steps: range) -> Iterator[int]:
+    for step in steps:
+        yield step
+        _count_steps()
+
+
 def _train_and_score(plan: Plan) -> None:
     """Make one run, or continue it; a second process that wants the same run waits and finds it made."""
     plan.folder.mkdir(parents=True, exist_ok=True)
@@ -396,8 +472,8 @@ def _train_and_score(plan: Plan) -> None:
             if _take_released(plan):
                 _count_steps(plan.recipe.steps)
             else:
-                train(plan, network, on_step=_count_steps)
-        training.load_weights(network, plan.folder / "model.safetensors")
+                train(plan, network, progress=_counted)
+        store.load_weights(network, plan.folder / "model.safetensors")
         pairs = plan.data.pairs("test", plan.recipe.test_pairs)
         scores = evaluation.evaluate(evaluation.restorer(network, device), pairs)
         paths.write_text(plan.folder / "per_image.csv", scores.to_csv(index=False))
@@ -413,7 +489,7 @@ def _take_released(plan: Plan) -> bool:
             _record(plan, card["training"] | {"released": name, "precision": card["precision"]})
             log = restoration.find(name).with_suffix(".csv").read_text(encoding="utf-8")
             paths.write_text(plan.folder / "log.csv", log)
-            training.save_weights(network, plan.folder / "model.safetensors")
+            store.save_weights(network, plan.folder / "model.safetensors")
             return True
     return False
 
@@ -427,13 +503,20 @@ def train_one(plan: Plan, devices: str = "auto", nodes: int = 1) -> None:
     fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
     fabric.launch()
     if not (plan.folder / "model.safetensors").is_file():
-        train(plan, plan.network(), fabric)
+        train(plan, plan.network(), fabric, partial(_bar, plan.title) if fabric.is_global_zero else iter)
     if fabric.is_global_zero:
         _train_and_score(plan)
 
 
+def _bar(title: str, steps: range) -> Iterable[int]:
+    return tqdm(steps, initial=steps.start, total=steps.stop, desc=title, unit="step", mininterval=5)
+
+
 def train(
-    plan: Plan, network: nn.Module, fabric: Fabric | None = None, on_step: Callable[[], None] | None = None
+    plan: Plan,
+    network: nn.Module,
+    fabric: Fabric | None = None,
+    progress: Callable[[range], Iterable[int]] = iter,
 ) -> None:
     """Train a plan's network into its folder; continues where an interrupted call stopped."""
     recipe, started = plan.recipe, time.time()
@@ -445,57 +528,26 @@ def train(
     if fabric.is_global_zero:
         paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
         _record(plan, record)
-    batches = _batches(plan, fabric.device)
+    parts = plan.assembled(fabric.device)
     watched = plan.data.validation(recipe.test_pairs)
 
     def validate(network: nn.Module) -> dict[str, float]:
         restore = evaluation.restorer(network, next(network.parameters()).device)
         return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
 
-    loss: training.Loss = partial(LOSSES[recipe.loss], **recipe.loss_args)
-    loss = losses.geometric(loss) if recipe.data == "photographs" else loss
-    schedule = partial(SCHEDULES[recipe.schedule], **recipe.schedule_args)
     training.train(
         network,
-        loss,
-        schedule,
+        parts.loss,
+        parts.schedule,
         recipe,
-        batches,
-        plan.folder,
+        parts.batches,
+        store.Checkpoints(plan.folder),
         validate if watched else None,
         fabric,
-        plan.title,
-        on_step,
+        progress,
     )
     if fabric.is_global_zero:
         _record(plan, record | {"training_seconds": round(time.time() - started, 1)})
-
-
-def _batches(plan: Plan, device: torch.device) -> loading.Batches:
-    """The training batches of a plan; photographs are exposed on the device that trains."""
-    recipe = plan.recipe
-    how = (recipe.crop, recipe.batch, plan.seed, recipe.edge, recipe.augment)
-    if recipe.data == "photographs":
-        sharp = _photographs(plan.photographs.folder, plan.photographs.fingerprint)
-        return bench.Batches(sharp, *how, device=device, steps=recipe.steps)
-    return loading.Batches(loading.Synthesis() if recipe.data == "synthesis" else _stored_source(plan.data), *how)
-
-
-@lru_cache(maxsize=1)
-def _photographs(folder: Path | None, fingerprint: str) -> bench.Photographs:
-    """What one process has decoded serves all of its trainings, as long as the content is the same."""
-    return bench.Photographs(folder)
-
-
-def packed_folder(data: Data, split: str = "train") -> Path:
-    """Where `deblur data pack` puts a split, and where training looks for it."""
-    return paths.data_dir() / "packed" / data.fingerprint / f"{data.name}-{data.variant or 'plain'}-{split}"
-
-
-def _stored_source(data: Data) -> loading.Source:
-    """The packed training split if there is one; it gives the crops of the tree."""
-    pairs = data.pairs("train")
-    return packing.open_packed(packed_folder(data), pairs) or loading.Tree(pairs)
 
 
 @cache
@@ -504,7 +556,7 @@ def provenance() -> dict:
     packages = ("torch", "torchvision", "lightning-fabric", "numpy", "opencv-python-headless", "scikit-image")
     return {
         "commit": _git("rev-parse", "HEAD") or "unknown",
-        "dirty": bool(_git("status", "--porcelain", "--", *SOURCES)),
+        "dirty": bool(_git("status", "--porcelain", "--", *COMMITTED)),
         "versions": {name: version(name) for name in packages},
         "python": platform.python_version(),
         "machine": platform.machine(),

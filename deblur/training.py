@@ -1,30 +1,37 @@
 """One training loop for every network, on Lightning Fabric: CPU, one GPU or many, interrupted and continued.
 
-A run folder receives `state.pt` (everything needed to continue), `log.csv` and, when the last step is done,
-`model.safetensors`. All are written whole or not at all. An interrupted run that is called again with the same
+What the loop leaves behind goes through a `Keeper`. A training that was interrupted and is called again with the same
 arguments continues, and ends with the same weights as an uninterrupted one (bit for bit on a CPU).
 """
 
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
+from typing import Protocol
 
-import pandas as pd
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from deblur import paths
 from deblur.data.loading import Batches
 from deblur.recipes import Recipe
 
 
 class DivergedError(RuntimeError):
     """The loss or its gradient is no longer finite."""
+
+
+class Keeper(Protocol):
+    """Where a training is kept. `state` holds `network`, `optimiser`, `step`, `log` and `rng`; all processes call."""
+
+    def resume(self, fabric: Fabric, state: dict) -> None:
+        """Take the state up, in place, where an earlier call left it."""
+
+    def keep(self, fabric: Fabric, state: dict) -> None:
+        """Keep what continues the training after `state["step"]` steps."""
+
+    def finish(self, fabric: Fabric, state: dict) -> None:
+        """Keep the weights; the last step is done, and kept."""
 
 
 Loss = Callable[[tuple[Tensor, ...], Tensor, float], dict[str, Tensor]]
@@ -37,13 +44,12 @@ def train(
     schedule: Schedule,
     recipe: Recipe,
     batches: Batches,
-    folder: Path,
+    keeper: Keeper,
     validate: Callable[[nn.Module], dict[str, float]] | None = None,
     fabric: Fabric | None = None,
-    title: str = "train",
-    on_step: Callable[[], None] | None = None,
+    progress: Callable[[range], Iterable[int]] = iter,
 ) -> None:
-    """Train `network` in place and leave its weights in `folder`.
+    """Train `network` in place.
 
     Args:
         network: forward takes (N,3,H,W) in [0,1] and returns a tuple, full resolution first.
@@ -51,10 +57,10 @@ def train(
             terms to add.
         schedule: takes `recipe.lr`, a step counted from 0 and `recipe.steps`, returns the learning rate.
         batches: by step; shared among processes by this function. Their seed also seeds what the network draws.
+        keeper: keeps the training, and continues one that was interrupted.
         validate: called every `recipe.validate_every` steps and at the end; its numbers go into the log.
         fabric: where to run; the default takes whatever one device there is.
-        title: for the progress bar.
-        on_step: called after every step, in place of the bar.
+        progress: wraps the steps that are left, for a bar.
 
     Raises:
         DivergedError: at the first non-finite loss or gradient, naming the step.
@@ -74,17 +80,13 @@ def train(
     network, optimiser = fabric.setup(network, _optimiser(network, recipe))
     rng = torch.Generator().manual_seed(batches.seed).get_state()
     state = {"network": network, "optimiser": optimiser, "step": 0, "log": [], "rng": rng}
-    if (folder / "state.pt").exists():
-        fabric.load(folder / "state.pt", state)
-    folder.mkdir(parents=True, exist_ok=True)
+    keeper.resume(fabric, state)
 
     network.train()
     start = state["step"]
     loader = batches.loader(start, recipe.steps, recipe.workers)
     torch.set_rng_state(state["rng"])  # after the loader, which draws from it
-    quiet = on_step is not None or not fabric.is_global_zero
-    steps = range(start, recipe.steps)
-    for step in tqdm(steps, initial=start, total=recipe.steps, desc=title, unit="step", mininterval=5, disable=quiet):
+    for step in progress(range(start, recipe.steps)):
         blurred, sharp = (fabric.to_device(image) for image in next(loader))
         if recipe.channels_last:
             blurred = blurred.contiguous(memory_format=torch.channels_last)
@@ -97,13 +99,8 @@ def train(
             state["log"].append(row)
         if done or row["step"] % recipe.checkpoint_every == 0:
             state |= {"step": row["step"], "rng": torch.get_rng_state()}
-            _checkpoint(fabric, state, folder)
-        if on_step:
-            on_step()
-    if fabric.is_global_zero:
-        _write_log(state, folder)  # again: a kill may have come between the last state and its log
-        save_weights(network.module, folder / "model.safetensors")
-    fabric.barrier()
+            keeper.keep(fabric, state)
+    keeper.finish(fabric, state)
 
 
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -163,44 +160,3 @@ def _validate(network: nn.Module, validate: Callable[[nn.Module], dict[str, floa
     scores = {f"val_{name}": value for name, value in validate(network).items()}
     network.train()
     return scores
-
-
-def _checkpoint(fabric: Fabric, state: dict, folder: Path) -> None:
-    """Write the state and the log; only the first process writes, and the log never runs ahead of the state."""
-    path = folder / "state.pt"
-    # All processes must call `fabric.save`, which ends with a barrier of its own.
-    with paths.replacing(path) if fabric.is_global_zero else nullcontext(path) as draft:
-        fabric.save(draft, state)
-    if fabric.is_global_zero:
-        _write_log(state, folder)
-    fabric.barrier()
-
-
-def _write_log(state: dict, folder: Path) -> None:
-    paths.write_text(folder / "log.csv", pd.DataFrame(state["log"]).to_csv(index=False))
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights as safetensors, atomically."""
-    with paths.replacing(path) as draft:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, draft)
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Load safetensors weights strictly.
-
-    Raises:
-        ValueError: with the differing names and shapes.
-    """
-    found, wanted = load_file(path), network.state_dict()
-    problems = [f"missing {name}" for name in wanted.keys() - found.keys()]
-    problems += [f"unknown {name}" for name in found.keys() - wanted.keys()]
-    problems += [
-        f"{name} is {tuple(found[name].shape)}, the network has {tuple(wanted[name].shape)}"
-        for name in found.keys() & wanted.keys()
-        if found[name].shape != wanted[name].shape
-    ]
-    if problems:
-        shown = "; ".join(sorted(problems)[:8])
-        raise ValueError(f"{path} holds the weights of another network or size ({len(problems)} differences): {shown}")
-    network.load_state_dict(found)

@@ -182,7 +182,7 @@ def test_trainings_of_one_process_share_what_is_decoded_until_it_changes(tmp_pat
 
     def scenes(seed):
         plan = runs.Plan(data, "attentive", scale="bench", seed=seed, photos=str(tmp_path))
-        return runs._batches(plan, torch.device("cpu")).source.scenes
+        return plan.assembled(torch.device("cpu")).batches.source.scenes
 
     cv2.imwrite(str(tmp_path / "a.png"), np.full((400, 500, 3), 9, np.uint8))
     assert scenes(0) is scenes(1)
@@ -194,7 +194,7 @@ def test_trainings_of_one_process_share_what_is_decoded_until_it_changes(tmp_pat
 
 def test_a_planned_training_has_lessons_over_all_its_steps():
     plan = runs.Plan(runs.open_data(scale="bench"), "attentive", scale="bench")
-    assert runs._batches(plan, torch.device("cpu")).steps == plan.recipe.steps
+    assert plan.assembled(torch.device("cpu")).batches.steps == plan.recipe.steps
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -10,10 +10,11 @@ from conftest import redraw
 from IPython.display import Markdown
 from PIL import Image
 
-from deblur import explore, models, notebooks, paths, probes, recipes, restoration, runs, training
+from deblur import explore, models, notebooks, paths, probes, recipes, restoration, runs
 from deblur.data import bench, blur, mini
 from deblur.data.loading import as_tensor
 from deblur.figures import explore as draw
+from deblur.store import save_weights
 
 LOCAL = explore.Choice("astronaut", "local", 6.0, 1)
 
@@ -29,7 +30,7 @@ def store(tmp_path, monkeypatch):
 def finished(plan, seed=0):
     """A run in the store with random weights, as a training leaves it."""
     network = redraw(plan.network(), seed).eval()
-    training.save_weights(network, plan.folder / "model.safetensors")
+    save_weights(network, plan.folder / "model.safetensors")
     paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content))
     return network
 
@@ -185,7 +186,7 @@ def test_released_weights_come_first_and_the_default_before_all(store, mini_root
     for name, default in (("a", False), ("b", True)):
         config = recipes.recipe("attentive", scale="smoke").config
         file = store / "weights" / f"{name}.safetensors"
-        training.save_weights(redraw(models.build("attentive", **config)), file)
+        save_weights(redraw(models.build("attentive", **config)), file)
         card = {"network": "attentive", "variant": "paper", "scale": "smoke", "config": config, "default": default}
         card |= {"recipe": {"steps": 4}, "sha256": paths.file_sha256(file)}
         paths.write_text(file.with_suffix(".json"), json.dumps(card))

@@ -21,7 +21,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from deblur import cli, runs, training
+from deblur import cli, runs, store
 from deblur.data import official, packing
 
 READ = {
@@ -200,7 +200,7 @@ def test_packing(data, tmp_path):
 
 def test_evaluation(data, mini_root, tmp_path):
     weights = tmp_path / "weights.safetensors"
-    training.save_weights(runs.Plan(data, "attentive", scale="smoke").network(), weights)
+    store.save_weights(runs.Plan(data, "attentive", scale="smoke").network(), weights)
     words = f"evaluate --weights {weights} --network attentive --scale smoke --benchmark gopro --root {mini_root}"
     words += " --data-variant blur --protocol full_rgb8 --out"
 

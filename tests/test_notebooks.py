@@ -6,7 +6,7 @@ import nbformat
 import pytest
 import torch
 
-from deblur import evaluation, models, notebooks, paths, recipes, runs, training
+from deblur import evaluation, models, notebooks, paths, recipes, runs, store
 
 NOTEBOOKS = sorted((paths.project_root() / "notebooks").glob("*.ipynb"))
 GOOD = {"scale": "mini", "data_root": "", "seed": 0}
@@ -116,7 +116,7 @@ def test_another_benchmark_by_its_protocol(mini_root, tmp_path, monkeypatch):
     """A network at its identity start scores as the blurred input does, and both scores are found again."""
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path))
     plan = runs.Plan(runs.open_data(mini_root), "attentive", "paper", "smoke", "row")
-    training.save_weights(plan.network(), plan.folder / "model.safetensors")
+    store.save_weights(plan.network(), plan.folder / "model.safetensors")
     paths.write_text(plan.folder / "provenance.json", json.dumps({"device": "nowhere"}))
     koehler = runs.open_data(name="koehler")
     threads = torch.get_num_threads()

@@ -100,8 +100,12 @@ def test_training_finds_what_the_command_packed(mini_root, tmp_path, monkeypatch
     assert cli.main(["data", "pack", "gopro", str(mini_root)]) == 0
     folder = capsys.readouterr().out.splitlines()[0]
     assert len(json.loads((tmp_path / folder / "manifest.json").read_text())["files"]) == 144
-    data = runs.open_data(mini_root)
-    assert isinstance(runs._stored_source(data), packing.Packed)
+    plan = runs.Plan(runs.open_data(mini_root), "attentive", scale="smoke")
+
+    def source():
+        return plan.assembled(torch.device("cpu")).batches.source
+
+    assert isinstance(source(), packing.Packed)
     monkeypatch.setenv("DEBLUR_DATA", str(tmp_path / "elsewhere"))
-    assert isinstance(runs._stored_source(data), loading.Tree)
+    assert isinstance(source(), loading.Tree)
     assert str(paths.data_dir()).endswith("elsewhere")

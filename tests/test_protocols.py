@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage import data
 from trees import save, write_dvd, write_flat
 
-from deblur import cli, evaluation, metrics, models, paths, recipes, training
+from deblur import cli, evaluation, metrics, models, paths, recipes, store
 from deblur.data import flavours, mini, official
 from deblur.journal import Journal
 
@@ -319,7 +319,7 @@ def test_only_the_counted_frames_of_a_video_are_needed(tmp_path, capsys):
 
 def test_weights_are_scored_and_loaded_strictly(tmp_path, capsys):
     recipe = recipes.recipe("attentive", "paper", "smoke")
-    training.save_weights(models.build("attentive", **recipe.config), tmp_path / "w.safetensors")
+    store.save_weights(models.build("attentive", **recipe.config), tmp_path / "w.safetensors")
     network = ["--weights", tmp_path / "w.safetensors", "--network", "attentive"]
     assert evaluate("rwbi", "full_rgb8", tmp_path / "x.csv", *network) == 1
     assert (

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from deblur import cli, evaluation, models, paths, release, restoration, runs, tables, training
+from deblur import cli, evaluation, models, paths, release, restoration, runs, store, tables
 from deblur.data import official
 from deblur.data.loading import as_tensor
 
@@ -27,7 +27,7 @@ def run(tmp_path, monkeypatch, mini_root):
         optimiser.zero_grad()
         F.mse_loss(network(blurred)[0], sharp).backward()
         optimiser.step()
-    training.save_weights(network, plan.folder / "model.safetensors")
+    store.save_weights(network, plan.folder / "model.safetensors")
     paths.write_text(plan.folder / "log.csv", "step,loss,val_psnr_db\n6,0.25,\n12,0.125,21.5\n")
     record = runs.provenance() | {"device": "nowhere", "training_seconds": 1.0, "continued": False}
     paths.write_text(plan.folder / "provenance.json", json.dumps(record))
@@ -124,7 +124,7 @@ def test_what_does_not_gain_is_not_released(run):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.1)
-    training.save_weights(network, run.plan.folder / "model.safetensors")
+    store.save_weights(network, run.plan.folder / "model.safetensors")
     with pytest.raises(ValueError, match=r"tiny gains -\d+\.\d+ dB on the test split: train it for longer"):
         release.release(run, "tiny")
     assert not list(paths.weights_dir().glob("*"))

@@ -72,7 +72,61 @@ class Circle(Base):
 class Square:
     pass
 '''
-FILES = {"main": MAIN, "helpers": HELPERS, "shapes": SHAPES, "deep": "DEPTH = 1\nSHALLOW = 0\n"}
+WIRED = """import math
+from math import floor as down
+
+from pack import helpers
+from pack.helpers import SIZE
+
+LOW, HIGH = 1, 2
+NAMES = {}
+for _index in range(3):
+    NAMES[_index] = _index + LOW
+NAMES.update(last=9)
+STEPS = [1]
+STEPS += [HIGH]
+MANY = [3, 4]
+MANY[0] = 5
+if SIZE > 3:
+    DEEP = 1
+else:
+    DEEP = 2
+try:
+    import missing
+except ImportError:
+    missing = None
+
+
+def train(x, scale=2, *rest, only=1, **more):
+    from pack import shapes
+    from pack.deep import DEPTH
+
+    total: int = 0
+    for item in STEPS:
+        total += item * scale
+    with open(x) as stream:
+        text = stream.read()
+    try:
+        total += len([value for value in MANY if value])
+    except ValueError as error:
+        raise KeyError(text) from error
+
+    def nested(part):
+        nonlocal total
+        total = part + total
+        return total
+
+    match rest:
+        case [first, *others]:
+            total += first
+        case {"key": kept, **left}:
+            total += kept
+    if (count := len(text)) > 3:
+        total += count
+    pick = max(NAMES.values(), key=lambda pair: -pair)
+    return nested(down(total)) + helpers.SIZE + pick + LOW + DEEP + shapes.Base.sides + DEPTH + len(missing or "")
+"""
+FILES = {"wired": WIRED, "main": MAIN, "helpers": HELPERS, "shapes": SHAPES, "deep": "DEPTH = 1\nSHALLOW = 0\n"}
 
 
 @pytest.fixture
@@ -90,15 +144,18 @@ def hash_of(tmp_path, monkeypatch):
             if hasattr(function, "cache_clear"):
                 function.cache_clear()
 
-    def hash_of(file="main", old="", new=""):
+    def hash_of(*edits, start="main"):
+        """Edits are file, old, new; a file that is not there yet is added."""
         folder = tmp_path / "pack"
         folder.mkdir(exist_ok=True)
-        (folder / "__init__.py").touch()
-        assert old in FILES[file]
-        for name, text in FILES.items():
-            (folder / f"{name}.py").write_text(text.replace(old, new, 1) if name == file and old else text)
+        files = {"__init__": "", **FILES}
+        for file, old, new in edits:
+            assert old in files.get(file, "")
+            files[file] = files.get(file, "").replace(old, new) if old else files.get(file, "") + new
+        for name, text in files.items():
+            (folder / f"{name}.py").write_text(text)
         forget()
-        return source.code_hash(importlib.import_module("pack.main").train)
+        return source.code_hash(importlib.import_module(f"pack.{start}").train)
 
     yield hash_of
     forget()
@@ -130,7 +187,7 @@ def test_the_same_code_has_the_same_hash(hash_of):
     ],
 )
 def test_words_layout_hints_and_unreached_code_do_not_count(hash_of, file, old, new):
-    assert hash_of(file, old, new) == hash_of()
+    assert hash_of((file, old, new)) == hash_of()
 
 
 @pytest.mark.parametrize(
@@ -150,21 +207,113 @@ def test_words_layout_hints_and_unreached_code_do_not_count(hash_of, file, old, 
     ],
 )
 def test_every_reached_edit_counts(hash_of, file, old, new):
-    assert hash_of(file, old, new) != hash_of()
+    assert hash_of((file, old, new)) != hash_of()
 
 
-def reached(*objects):
-    """The definitions that a hash covers, caught where they are written into the digest."""
-    found = set()
-    real = source._references
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(source, "_references", lambda *where: found.add(where) or real(*where))
-        source.code_hash(*objects)
-    return found
+WORDS = {
+    "variable": [("wired", "total", "sums")],
+    "loop": [("wired", "item", "entry")],
+    "with": [("wired", "stream", "handle")],
+    "except": [("wired", "error", "caught")],
+    "comprehension": [("wired", "[value for value in MANY if value]", "[v for v in MANY if v]")],
+    "lambda": [("wired", "lambda pair: -pair", "lambda p: -p")],
+    "nested function": [("wired", "nested(", "inner(")],
+    "match": [("wired", "first", "head"), ("wired", "others", "tail"), ("wired", "left", "remainder")],
+    "walrus": [("wired", "count", "length")],
+    "hint": [("wired", "total: int = 0", "total = 0")],
+    "name of a foreign import": [("wired", "down", "below")],
+    "name of an import": [("wired", "import shapes", "import shapes as forms"), ("wired", "shapes.B", "forms.B")],
+    "name of a constant": [("wired", "LOW", "LOWEST")],
+    "name of a function": [("main", "near", "close")],
+    "name of a class": [("main", "Circle", "Disc"), ("shapes", "Circle", "Disc")],
+    "another module": [
+        ("helpers", "def direct(x):\n    return x\n", ""),
+        ("new", "", "def direct(x):\n    return x\n"),
+        ("main", "SIZE, direct as renamed", "SIZE\nfrom pack.new import direct as renamed"),
+    ],
+    "another module, by attribute": [
+        ("deep", "DEPTH = 1\n", ""),
+        ("new", "", "DEPTH = 1\n"),
+        ("helpers", "from pack.deep import DEPTH as LEVEL", "from pack import new"),
+        ("helpers", "LEVEL", "new.DEPTH"),
+        ("wired", "from pack.deep import DEPTH", "from pack.new import DEPTH"),
+    ],
+    "order": [
+        ("main", "LIMIT = 3\n", ""),
+        ("main", "UNUSED = 4\n", "UNUSED = 4\nLIMIT = 3\n"),
+    ],
+}
+
+
+@pytest.mark.parametrize("edits", WORDS.values(), ids=WORDS)
+def test_names_and_places_do_not_count(hash_of, edits):
+    for start in {"wired", "main"}:
+        assert hash_of(*edits, start=start) == hash_of(start=start)
+
+
+MEANING = {
+    "tuple of constants": ("wired", "LOW, HIGH = 1, 2", "LOW, HIGH = 1, 3"),
+    "loop that fills": ("wired", "range(3)", "range(4)"),
+    "method that fills": ("wired", "last=9", "last=8"),
+    "sum that fills": ("wired", "STEPS += [HIGH]", "STEPS += [HIGH, 1]"),
+    "item that is set": ("wired", "MANY[0] = 5", "MANY[0] = 6"),
+    "condition": ("wired", "SIZE > 3", "SIZE > 4"),
+    "either branch": ("wired", "DEEP = 2", "DEEP = 3"),
+    "fallback of an import": ("wired", "missing = None", "missing = 'x'"),
+    "effect of a module": ("wired", "NAMES = {}", "NAMES = {}\nmath.tau = 6"),
+    "what is imported": ("wired", "import floor as down", "import ceil as down"),
+    "import inside": ("deep", "DEPTH = 1", "DEPTH = 2"),
+    "module imported inside": ("shapes", "sides = 1", "sides = 2"),
+    "name of a parameter": ("wired", "scale", "factor"),
+    "kind of a parameter": ("wired", "*rest, only=1", "only=1, *rest"),
+    "default": ("wired", "scale=2", "scale=3"),
+    "keyword's default": ("wired", "only=1", "only=2"),
+    "nested function": ("wired", "part + total", "part - total"),
+    "comprehension": ("wired", "if value]", "if not value]"),
+    "lambda": ("wired", "-pair", "+pair"),
+    "pattern": ("wired", '"key"', '"door"'),
+    "two variables exchanged": ("wired", "total += item * scale", "item += total * scale"),
+    "scope": ("wired", "        nonlocal total\n", "        total = 0\n"),
+    "attribute": ("wired", "stream.read()", "stream.readline()"),
+}
+
+
+@pytest.mark.parametrize("edit", MEANING.values(), ids=MEANING)
+def test_what_changes_a_result_counts(hash_of, edit):
+    assert hash_of(edit, start="wired") != hash_of(start="wired")
+
+
+def test_what_lies_beside_does_not_count_until_it_is_needed(hash_of, monkeypatch):
+    edit = ("helpers", "return x + TABLE", "return x - TABLE")
+    assert hash_of(edit) != hash_of()
+    monkeypatch.setattr(source, "BESIDE", ("helpers",))
+    assert hash_of(edit) == hash_of()
+    assert hash_of(("main", "+ SIZE", "- SIZE")) != hash_of()
+
+
+def test_a_package_that_imports_its_own_modules(hash_of):
+    package = [("__init__", "", "from pack import deep\nfrom pack import helpers as more\n")]
+    use = ("wired", "+ helpers.SIZE", "+ pack.deep.SHALLOW + pack.more.OTHER")
+    package += [use, ("wired", "import math\n", "import math\n\nimport pack\n")]
+    before = hash_of(*package, start="wired")
+    assert hash_of(*package, ("deep", "SHALLOW = 0", "SHALLOW = 1"), start="wired") != before
+    assert hash_of(*package, ("helpers", "OTHER = 2", "OTHER = 3"), start="wired") != before
+    assert hash_of(*package, ("helpers", "return OTHER", "return 1"), start="wired") == before
+
+
+def test_modules_that_import_each_other(hash_of):
+    circle = [("deep", "", "from pack import helpers\n"), ("deep", "SHALLOW = 0", "SHALLOW = lambda: helpers.far(0)")]
+    assert hash_of(*circle) == hash_of()
+    asked = [
+        *circle,
+        ("helpers", "x + TABLE", "SHALLOW() + TABLE"),
+        ("helpers", "SIZE = 5", "from pack.deep import SHALLOW\nSIZE = 5"),
+    ]
+    assert hash_of(*asked) != hash_of()
 
 
 def test_training_reaches_what_decides_the_weights_and_not_what_draws_pictures():
-    found = reached(training.train, losses.attentive, loading.Synthesis, loading.Batches)
+    found = source.reached(training.train, losses.attentive, loading.Synthesis, loading.Batches)
     for name in (
         ("deblur.training", "_optimiser"),
         ("deblur.training", "_update"),
@@ -182,6 +331,6 @@ def test_training_reaches_what_decides_the_weights_and_not_what_draws_pictures()
 
 
 def test_the_generator_of_the_benchmark_reaches_its_constants():
-    found = {name for _, name in reached(mini.write_gopro)}
+    found = {name for _, name in source.reached(mini.write_gopro)}
     assert {"SEED", "MARGIN", "PATH_PX", "FRAME_SIZE", "GOPRO_SEQUENCES", "GAMMA", "sample", "quantise"} <= found
     assert "ensure" not in found

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from trees import save
 
-from deblur import cli, models, paths, recipes, training, weights
+from deblur import cli, models, paths, recipes, store, weights
 
 # ------------------------------------------------------------------------------------------------- the original graphs
 
@@ -754,6 +754,6 @@ def test_wrong_arguments(small, tmp_path, capsys):
 
 def test_translated_weights_are_refused_by_another_network(small, tmp_path):
     out = weights.import_published("mtrnn", write(tmp_path / "w.pth", small[0]))
-    training.load_weights(models.build("mtrnn"), out)
+    store.load_weights(models.build("mtrnn"), out)
     with pytest.raises(ValueError, match="holds the weights of another network or size"):
-        training.load_weights(models.build("mtrnn", widths=(16, 32, 64)), out)
+        store.load_weights(models.build("mtrnn", widths=(16, 32, 64)), out)

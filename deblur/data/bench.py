@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 from deblur import paths
 from deblur.data import blur, loading, mini
 from deblur.data.loading import random_window
-from deblur.data.official import DataError, read_image
-from deblur.data.synthesis import expose_in_bands, images_below
+from deblur.data.official import SUFFIXES, DataError, read_image
+from deblur.data.synthesis import expose_in_bands
 
 FRAME_SIZE = (256, 384)
 PATH_PX = (8.0, 16.0)
@@ -167,7 +167,7 @@ class Photographs:
         """
         if self.folder is None:
             return {}
-        found = {path.relative_to(self.folder).as_posix(): path for path in images_below(self.folder)}
+        found = {path.relative_to(self.folder).as_posix(): path for path in paths.files_below(self.folder, SUFFIXES)}
         if not found:
             raise DataError(f"{self.folder}: no photographs found; give a folder of sharp PNG or JPEG pictures")
         return found

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from deblur import paths
+
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
@@ -112,7 +114,7 @@ def read_image(path: str | Path) -> np.ndarray:
 def _decode(path: Path) -> tuple[Image.Image, bool]:
     """Returns the fully loaded Pillow image and whether it stores more than 8 bits a channel."""
     try:
-        data = path.read_bytes()
+        data = paths.read_bytes(path)
     except OSError as error:
         raise DataError(fault(path, f"cannot be read ({error.strerror})")) from error
     if not data:

@@ -115,17 +115,11 @@ def _turned(size: tuple[int, int], image: np.ndarray) -> tuple[int, int]:
     return (max(size), min(size)) if height > width else (min(size), max(size))
 
 
-def images_below(folder: Path) -> list[Path]:
-    """All images of a folder and its subfolders, without hidden ones."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(folder).parts))
-
-
 def _photographs(source: Path, size: tuple[int, int], margin: int) -> dict[str, list[Path]]:
     """Name -> [file] of every photograph; all are opened now, so that nothing fails after an hour."""
     found, problems = {}, []
     seen: dict[bytes, Path] = {}
-    for path in images_below(source):
+    for path in paths.files_below(source, SUFFIXES):
         try:
             image = read_image(path)
         except DataError as error:
@@ -146,7 +140,7 @@ def _photographs(source: Path, size: tuple[int, int], margin: int) -> dict[str, 
 def _clips(source: Path) -> dict[str, list[Path]]:
     """Name -> frames in order of every subfolder with images."""
     found, problems, folders = {}, [], defaultdict(list)
-    for path in images_below(source):
+    for path in paths.files_below(source, SUFFIXES):
         folders[path.parent].append(path)
     if source in folders:
         problems.append(f"{source}: holds images itself; put the frames of every clip into a subfolder of its own")
