@@ -33,6 +33,7 @@ from deblur import complexity, evaluation, models, paths, recipes, restoration, 
 from deblur.journal import Journal
 from deblur.losses import LOSSES
 from deblur.notebooks import PAPERS
+from deblur.provenance import provenance
 
 HEIGHTS = (256, 512, 720, 1080, 2160)  # of images of 16:9
 BATCHES = (1, 2, 4, 8)  # of 256x256
@@ -181,7 +182,7 @@ def main() -> None:
     options = parser.parse_args()
     series = [numbers[:2] if options.quick else numbers for numbers in (HEIGHTS, BATCHES, PAIRS)]
     runs.open_data()  # written now if need be
-    made = runs.provenance()
+    made = provenance()
     stamp = {"machine": machine(), **{name: made[name] for name in ("threads", "commit", "dirty")}}
     # A process that has imported everything, and computed nothing, forks one for each measurement.
     context = multiprocessing.get_context("forkserver")

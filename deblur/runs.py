@@ -2,22 +2,22 @@
 
 A run's key is a hash of its recipe, its network's configuration, the data and the code that they reach (network, loss,
 training, data). A run folder under `paths.runs_dir()` holds `recipe.json`, `provenance.json`, `log.csv`, `state.pt`
-(while it can still be continued), `model.safetensors` and `per_image.csv` (the test split, scored once).
+(which continues it), `model.safetensors`, `per_image.csv` (the test split, scored once) and a manifest, see
+`deblur.store`.
 """
 
 import hashlib
 import json
 import multiprocessing
 import os
-import platform
-import subprocess
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property, lru_cache, partial
-from importlib.metadata import version
 from itertools import pairwise
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -25,21 +25,29 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from filelock import FileLock
 from lightning_fabric import Fabric
 from torch import nn
 from tqdm.auto import tqdm
 
 from deblur import evaluation, losses, models, paths, recipes, restoration, store, training
 from deblur.complexity import device_name
-from deblur.data import bench, loading, mini, official, packing
+from deblur.data import bench, content, loading, mini, official, packing
+from deblur.locks import locked
 from deblur.losses import LOSSES
 from deblur.models.radn import SelfEnsemble
+from deblur.provenance import provenance
 from deblur.schedules import SCHEDULES
+from deblur.sealed import DamageError
 from deblur.source import code_hash
 
-COMMITTED = ("deblur", "notebooks", "pyproject.toml", "requirements.lock")
-"""What must be committed for a result to count as made from a commit."""
+Progress = Callable[[range], Iterable[int]]
+"""Wraps the steps of a training, for a bar."""
+
+UNKNOWN: dict[str, Any] = dict.fromkeys(
+    ("commit", "dirty", "versions", "device", "threads", "continued", "training_seconds")
+)
+"""The record of a training whose own is lost."""
+
 _SEEDING = threading.Lock()
 
 
@@ -89,17 +97,16 @@ def open_data(root: str | Path = "", variant: str = "blur", name: str = "gopro",
     """
     root = Path(root).expanduser() if root else mini.ensure("bench" if (name, scale) == ("gopro", "bench") else name)
     variant = variant if name == "gopro" else ""
-    manifest = root / "manifest.json"
-    if manifest.is_file():
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-        # A tree of somebody's own pictures (`deblur data synthesize`) has a manifest too, but not the bundled scenes.
-        bundled = "" if "generator" not in content else "bench" if content.get("flavour") == "bench" else "mini"
-        return Data(name, root, variant, content["pixels"][:16], bundled)
+    manifest = content.manifest(root)
+    if "generator" in manifest:  # a tree of somebody's own pictures (`deblur data synthesize`) has none
+        bundled = "bench" if manifest.get("flavour") == "bench" else "mini"
+        return Data(name, root, variant, content.fingerprint(root, manifest), bundled)
     found = Data(name, root, variant, "")
     splits = ("test",) if name in ("koehler", "rwbi") else ("train", "test")
     pairs = [pair for split in splits for pair in found.pairs(split)]
-    listing = [(pair.name, *(file.stat().st_size for file in (pair.blurred, pair.sharp) if file)) for pair in pairs]
-    return replace(found, fingerprint=hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16])
+    hashes = content.hashes(root, (file for pair in pairs for file in pair.files))
+    listing = [(pair.name, [hashes[file.relative_to(root).as_posix()] for file in pair.files]) for pair in pairs]
+    return replace(found, fingerprint=content.digest(listing))
 
 
 def open_companion(data: Data, name: str) -> Data | None:
@@ -180,6 +187,11 @@ class Plan:
     def folder(self) -> Path:
         """Where the run lies; two variants whose trainings are the same share one folder."""
         return paths.runs_dir() / self.paper / self.key
+
+    @property
+    def files(self) -> store.Folder:
+        """The run's files."""
+        return store.Folder(self.folder, self.key)
 
     @property
     def title(self) -> str:
@@ -314,27 +326,24 @@ class Run:
 def stored() -> dict[Path, dict]:
     """The finished trainings in the store that the present code would make again: folder -> its `recipe.json`."""
     present, found = cache(code), {}
-    for file in sorted(paths.runs_dir().glob("*/*/recipe.json")):
-        content = json.loads(file.read_text(encoding="utf-8"))
-        part = content["recipe"]
-        names = (part["loss"], part.get("schedule", recipes.Recipe.schedule), part.get("data", recipes.Recipe.data))
-        known = content["paper"] in models.NETWORKS and names[0] in LOSSES and names[1] in SCHEDULES
-        finished = (file.parent / "model.safetensors").is_file()
-        if known and finished and content["code"] == present(content["paper"], *names):
-            found[file.parent] = content
+    for folder in sorted({file.parent for file in paths.runs_dir().glob("*/*/recipe.json")}):
+        if store.Folder(folder, folder.name).is_whole("recipe.json", "model.safetensors"):
+            content = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+            part = content["recipe"]
+            names = (part["loss"], part.get("schedule", recipes.Recipe.schedule), part.get("data", recipes.Recipe.data))
+            known = content["paper"] in models.NETWORKS and names[0] in LOSSES and names[1] in SCHEDULES
+            if known and content["code"] == present(content["paper"], *names):
+                found[folder] = content
     return found
 
 
 def blurred_scores(data: Data, limit: int | None = None) -> pd.DataFrame:
     """Scores of the blurred input on the test split: what every gain is counted from."""
-    key = hashlib.sha256(f"{data.fingerprint} {data.variant} {limit} {scoring()}".encode()).hexdigest()
-    path = paths.runs_dir() / "blurred" / f"{key[:16]}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            scores = evaluation.evaluate(evaluation.identity, data.pairs("test", limit), "blurred input")
-            paths.write_text(path, scores.to_csv(index=False))
-    return pd.read_csv(path)
+    return _scored_once(
+        paths.runs_dir() / "blurred",
+        f"{data.fingerprint} {data.variant} {limit} {scoring()}",
+        lambda: evaluation.evaluate(evaluation.identity, data.pairs("test", limit), "blurred input"),
+    )
 
 
 def protocol_scores(data: Data, protocol: str, run: Run | None = None, limit: int | None = None) -> pd.DataFrame:
@@ -345,30 +354,40 @@ def protocol_scores(data: Data, protocol: str, run: Run | None = None, limit: in
     """
     code = code_hash(evaluation.PROTOCOLS[protocol]["score"], evaluation.restorer)
     parts = (run.plan.key if run else "blurred", data.name, data.fingerprint, protocol, limit, code)
-    key = hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:16]
-    path = paths.runs_dir() / "protocols" / f"{key}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            restore = evaluation.restorer(run.network(), device) if run else evaluation.identity
-            pairs = data.pairs("test", limit)
-            scores = evaluation.score_pairs(protocol, data.name, lambda _: restore, pairs, f"{data.name} {protocol}")
-            paths.write_text(path, scores.to_csv(index=False))
-    return pd.read_csv(path)
+
+    def scored() -> pd.DataFrame:
+        restore = evaluation.restorer(run.network(), _device()) if run else evaluation.identity
+        pairs = data.pairs("test", limit)
+        return evaluation.score_pairs(protocol, data.name, lambda _: restore, pairs, f"{data.name} {protocol}")
+
+    return _scored_once(paths.runs_dir() / "protocols", " ".join(map(str, parts)), scored)
 
 
 def ensemble_scores(run: Run) -> pd.DataFrame:
     """The test split restored by a run's network with x8 self-ensemble, one row per image, scored once."""
     code = code_hash(SelfEnsemble, evaluation.evaluate, evaluation.score, evaluation.restorer)
-    path = run.plan.folder / f"per_image_x8_{code}.csv"
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            restore = evaluation.restorer(SelfEnsemble(run.network()), device)
-            pairs = run.plan.data.pairs("test", run.plan.recipe.test_pairs)
-            paths.write_text(path, evaluation.evaluate(restore, pairs, f"{run.plan.title} x8").to_csv(index=False))
-    return pd.read_csv(path)
+
+    def scored() -> pd.DataFrame:
+        restore = evaluation.restorer(SelfEnsemble(run.network()), _device())
+        pairs = run.plan.data.pairs("test", run.plan.recipe.test_pairs)
+        return evaluation.evaluate(restore, pairs, f"{run.plan.title} x8")
+
+    return _scored_once(paths.runs_dir() / "ensembles", f"{run.plan.key} {code}", scored)
+
+
+def _scored_once(folder: Path, subject: str, score: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The table of a subject, everything that it depends on; scored now if it is not there, whole."""
+    key = hashlib.sha256(subject.encode()).hexdigest()[:16]
+    with locked(folder / f"{key}.lock"):
+        if store.stored_table(folder, key) is None:
+            store.store_table(folder, key, score())
+        found = store.stored_table(folder, key)
+    assert found is not None  # it was stored just now
+    return found
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load_or_run(plans: Sequence[Plan], processes: int | None = None) -> list[Run]:
@@ -391,10 +410,13 @@ def _length(plan: Plan) -> float:
     return plan.recipe.steps / recipes.EQUAL_TIME.get(plan.paper, min(recipes.EQUAL_TIME.values()))
 
 
+FILES = ("recipe.json", "provenance.json", "log.csv", "model.safetensors", "per_image.csv")
+"""What a finished run consists of."""
+
+
 def is_complete(plan: Plan) -> bool:
-    """Whether a run is finished, and scored by the present code."""
-    record = Run(plan).provenance if (plan.folder / "provenance.json").is_file() else {}
-    return record.get("scoring") == scoring() and (plan.folder / "model.safetensors").is_file()
+    """Whether a run is finished, whole, and scored by the present code."""
+    return plan.files.is_whole(*FILES) and Run(plan).provenance.get("scoring") == scoring()
 
 
 @cache
@@ -420,9 +442,12 @@ def _run_side_by_side(plans: list[Plan], processes: int) -> None:
             for future in finished:
                 future.result()
             bar.update(done.value - bar.n)
-    except BaseException:
+    except BaseException as error:
         for process in list(pool._processes.values()):
             process.terminate()
+        if isinstance(error, KeyboardInterrupt):
+            kept = f"what was trained is kept in {paths.runs_dir()}; the same command goes on"
+            raise KeyboardInterrupt(kept) from None
         raise
     finally:
         bar.close()
@@ -436,7 +461,7 @@ def _start_worker(done: "Synchronized[int]") -> None:
     """In a worker: one thread, and a shared counter of steps for the parent's bar."""
     global _steps_done
     _steps_done = done
-    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers, with a word
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -462,109 +487,127 @@ def _counted(steps: range) -> Iterator[int]:
 
 def _train_and_score(plan: Plan) -> None:
     """Make one run, or continue it; a second process that wants the same run waits and finds it made."""
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(plan.folder / "lock"):
+    with locked(plan.folder / "lock"):
+        if not is_complete(plan):
+            _make(plan, _counted)
+
+
+def train_one(plan: Plan, devices: str = "auto", nodes: int = 1) -> None:
+    """Train one plan on one or several devices, as `deblur train` does, and score it on the first.
+
+    Raises:
+        Busy: with several processes, if another call makes this run; one process waits for it.
+    """
+    rank = int(next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0))
+    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
+    alone = fabric.world_size == 1
+    with locked(plan.folder / "lock", wait=alone) if rank == 0 else nullcontext():
         if is_complete(plan):
             return
-        network = plan.network()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        if not (plan.folder / "model.safetensors").is_file():
-            if _take_released(plan):
-                _count_steps(plan.recipe.steps)
-            else:
-                train(plan, network, progress=_counted)
+        fabric.launch()
+        _make(plan, partial(_bar, plan.title), fabric)
+
+
+def _make(plan: Plan, progress: Progress, fabric: Fabric | None = None) -> None:
+    """Make what a run lacks: its weights, if need be by training, and its scores; the caller holds the lock."""
+    first = fabric is None or fabric.is_global_zero
+    for name in (*FILES, "state.pt") if first else ():
+        paths.check_file(plan.folder / name, overwrite=True)
+    missing = first and _needs_training(plan) and not _take_released(plan)
+    if fabric.broadcast(missing) if fabric else missing:
+        train(plan, plan.network(), fabric, progress if first else iter)
+    if first:
+        _complete(plan)
+
+
+def _needs_training(plan: Plan) -> bool:
+    """Whether weights or log are missing.
+
+    Raises:
+        DamageError: for a damaged file that only a training from its first step could make again, and that might be all
+            that is left of one.
+    """
+    found = {name: plan.files.state(name) for name in ("model.safetensors", "log.csv", "state.pt")}
+    if found["model.safetensors"] == found["log.csv"] == "whole":
+        return False
+    if found["state.pt"] == "lost":
+        for name in ("model.safetensors", "log.csv"):
+            if found[name] == "damaged":
+                raise DamageError(f"{plan.folder / name}: not as it was written; remove it to train this run again")
+        if found["model.safetensors"] == "whole":
+            raise DamageError(f"{plan.folder / 'log.csv'}: missing; remove model.safetensors too to train this again")
+    return True
+
+
+def _complete(plan: Plan) -> None:
+    """Everything but weights and log: what was run, where it was, and the scores of the test split."""
+    folder = plan.files
+    if not folder.is_whole("recipe.json"):
+        folder.write_json("recipe.json", plan.content)
+    record = Run(plan).provenance if folder.is_whole("provenance.json") else UNKNOWN
+    if not folder.is_whole("per_image.csv") or record.get("scoring") != scoring():
+        network, device = plan.network(), _device()
         store.load_weights(network, plan.folder / "model.safetensors")
         pairs = plan.data.pairs("test", plan.recipe.test_pairs)
-        scores = evaluation.evaluate(evaluation.restorer(network, device), pairs)
-        paths.write_text(plan.folder / "per_image.csv", scores.to_csv(index=False))
-        _record(plan, Run(plan).provenance | {"scoring": scoring()})
+        with one_thread(device):
+            scores = evaluation.evaluate(evaluation.restorer(network, device), pairs)
+        folder.write_text("per_image.csv", scores.to_csv(index=False))
+    folder.write_json("provenance.json", record | {"scoring": scoring()})
 
 
 def _take_released(plan: Plan) -> bool:
     """Put the weights that this very training gave into the store, if they are released: their card names its key."""
     for name, card in restoration.cards().items():
         if card.get("recipe", {}).get("key") == plan.key:
-            network = restoration.load(name)
-            paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
-            _record(plan, card["training"] | {"released": name, "precision": card["precision"]})
-            log = restoration.find(name).with_suffix(".csv").read_text(encoding="utf-8")
-            paths.write_text(plan.folder / "log.csv", log)
-            store.save_weights(network, plan.folder / "model.safetensors")
+            folder = plan.files
+            folder.write_json("recipe.json", plan.content)
+            folder.write_json("provenance.json", card["training"] | {"released": name, "precision": card["precision"]})
+            folder.write_text("log.csv", restoration.find(name).with_suffix(".csv").read_text(encoding="utf-8"))
+            folder.write_weights(restoration.load(name))
+            _count_steps(plan.recipe.steps)
             return True
     return False
 
 
-def _record(plan: Plan, record: dict) -> None:
-    paths.write_text(plan.folder / "provenance.json", json.dumps(record, indent=1))
-
-
-def train_one(plan: Plan, devices: str = "auto", nodes: int = 1) -> None:
-    """Train one plan on one or several devices, as `deblur train` does, and score it on the first."""
-    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
-    fabric.launch()
-    if not (plan.folder / "model.safetensors").is_file():
-        train(plan, plan.network(), fabric, partial(_bar, plan.title) if fabric.is_global_zero else iter)
-    if fabric.is_global_zero:
-        _train_and_score(plan)
+@contextmanager
+def one_thread(device: torch.device | str) -> Iterator[None]:
+    """One thread computes in the block, on a CPU: sums of several threads differ in their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if torch.device(device).type == "cpu" else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _bar(title: str, steps: range) -> Iterable[int]:
     return tqdm(steps, initial=steps.start, total=steps.stop, desc=title, unit="step", mininterval=5)
 
 
-def train(
-    plan: Plan,
-    network: nn.Module,
-    fabric: Fabric | None = None,
-    progress: Callable[[range], Iterable[int]] = iter,
-) -> None:
+def train(plan: Plan, network: nn.Module, fabric: Fabric | None = None, progress: Progress = iter) -> None:
     """Train a plan's network into its folder; continues where an interrupted call stopped."""
-    recipe, started = plan.recipe, time.time()
+    recipe, folder, started = plan.recipe, plan.files, time.time()
     fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
-    # The seconds are those of the last part of a training that was interrupted and continued.
-    continued = (plan.folder / "state.pt").is_file()
-    device = {"device": device_name(fabric.device), "processes": fabric.world_size}
-    record = provenance() | device | {"continued": continued}
-    if fabric.is_global_zero:
-        paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content, indent=1))
-        _record(plan, record)
-    parts = plan.assembled(fabric.device)
-    watched = plan.data.validation(recipe.test_pairs)
+    with one_thread(fabric.device):
+        # The seconds are those of the last part of a training that was interrupted and continued.
+        continued = folder.is_whole("state.pt")
+        device = {"device": device_name(fabric.device), "processes": fabric.world_size}
+        record = provenance() | device | {"continued": continued}
+        if fabric.is_global_zero:
+            folder.write_json("recipe.json", plan.content)
+        parts = plan.assembled(fabric.device)
+        watched = plan.data.validation(recipe.test_pairs)
 
-    def validate(network: nn.Module) -> dict[str, float]:
-        restore = evaluation.restorer(network, next(network.parameters()).device)
-        return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
+        def validate(network: nn.Module) -> dict[str, float]:
+            restore = evaluation.restorer(network, next(network.parameters()).device)
+            return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
 
-    training.train(
-        network,
-        parts.loss,
-        parts.schedule,
-        recipe,
-        parts.batches,
-        store.Checkpoints(plan.folder),
-        validate if watched else None,
-        fabric,
-        progress,
-    )
-    if fabric.is_global_zero:
-        _record(plan, record | {"training_seconds": round(time.time() - started, 1)})
-
-
-@cache
-def provenance() -> dict:
-    """Where a result comes from: commit, dirty flag, package and Python versions, processor, cores, threads."""
-    packages = ("torch", "torchvision", "lightning-fabric", "numpy", "opencv-python-headless", "scikit-image")
-    return {
-        "commit": _git("rev-parse", "HEAD") or "unknown",
-        "dirty": bool(_git("status", "--porcelain", "--", *COMMITTED)),
-        "versions": {name: version(name) for name in packages},
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=paths.project_root(), capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+        keeper, watch = store.Checkpoints(folder), validate if watched else None
+        try:
+            training.train(network, *parts[:2], recipe, parts.batches, keeper, watch, fabric, progress)
+        except KeyboardInterrupt:
+            kept = f"{keeper.step} of {recipe.steps} steps are kept in {plan.folder}; the same command goes on"
+            raise KeyboardInterrupt(kept) from None
+    # A finished training that only wrote its files again keeps the record of the call that did the steps.
+    if fabric.is_global_zero and (keeper.first < recipe.steps or not folder.is_whole("provenance.json")):
+        folder.write_json("provenance.json", record | {"training_seconds": round(time.time() - started, 1)})

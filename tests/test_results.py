@@ -8,10 +8,14 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from deblur import paths, runs, tables
+from deblur import notebooks, paths, runs, tables
 
 ROOT = paths.project_root() / "results"
-RECORDS = sorted(path for path in ROOT.glob("*/*/run.json") if path.parts[-3] != "smoke")
+RECORDS = sorted(
+    path
+    for path in ROOT.glob("*/*/run.json")
+    if path.parts[-3] != "smoke" and path.parts[-2] in notebooks.NOTEBOOKS  # not of other seeds, or of other data
+)
 
 
 def ids(path):
@@ -22,6 +26,7 @@ def ids(path):
 def test_results_come_from_a_commit_and_present_code(path):
     record = json.loads(path.read_text())
     assert record["provenance"]["dirty"] is False
+    assert None not in record["provenance"].values()
     assert record["data"]["fingerprint"] == runs.open_data(scale=record["scale"]).fingerprint
     for entry in record["runs"]:
         data = runs.open_data(name=entry["trained_on"], scale=record["scale"])
@@ -30,6 +35,7 @@ def test_results_come_from_a_commit_and_present_code(path):
         plan.__dict__["photographs"] = SimpleNamespace(fingerprint=entry.get("photographs"))
         assert entry["key"] == plan.key, f"{entry['variant']} is stale: make reproduce PAPERS={record['paper']}"
         assert entry["trained"].get("released") or entry["trained"]["dirty"] is False
+        assert None not in entry["trained"].values()
         assert entry["trained"]["scoring"] == runs.scoring()
         assert entry["steps"] == plan.recipe.steps
 
@@ -37,8 +43,8 @@ def test_results_come_from_a_commit_and_present_code(path):
 @pytest.mark.parametrize("path", RECORDS, ids=ids)
 def test_a_result_folder_holds_what_it_promises(path):
     record = json.loads(path.read_text())
-    for name in record["files"]:
-        assert (path.parent / name).stat().st_size > 0
+    assert paths.hashes(path.parent) == record["files"] | {"run.json": paths.file_sha256(path)}
+    assert all((path.parent / name).stat().st_size > 0 for name in record["files"])
     executed = path.parent / f"{record['paper']}.ipynb"
     assert executed.stat().st_size < 2_000_000
     cells = json.loads(executed.read_text())["cells"]

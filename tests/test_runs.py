@@ -343,6 +343,7 @@ def test_the_folder_of_a_run(data, finished, monkeypatch):
     plan = smoke(data)
     files = {path.name for path in plan.folder.iterdir()}
     assert files - {"lock"} == {
+        "manifest.json",
         "recipe.json",
         "provenance.json",
         "log.csv",
@@ -369,8 +370,7 @@ def test_provenance(data, finished, monkeypatch):
         "scoring",
     }
     assert found["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
-    assert isinstance(found["dirty"], bool)
-    assert len(found["commit"]) == 40 or found["commit"] == "unknown"
+    assert found["cpu"]
     assert found["threads"] == 1
     assert found["training_seconds"] > 0
     assert found["scoring"] == runs.scoring()
@@ -388,7 +388,7 @@ def test_scored_again_not_trained_again_when_the_scoring_changes(data, finished,
     trained = runs.Run(plan).provenance
     scores = plan.folder / "per_image.csv"
     expected = scores.read_text()
-    scores.write_text("stale")
+    plan.files.write_text("per_image.csv", "stale")
     monkeypatch.setattr(runs, "scoring", lambda: "another")
     monkeypatch.setattr(runs, "train", forbid)
     assert not runs.is_complete(plan)
@@ -417,7 +417,7 @@ def test_interrupted_and_made_again_equals_uninterrupted(data, finished, store, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "_counted", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=f"1 of 2 steps are kept in {plan.folder}; the same command goes on"):
         make(plan)
     assert not runs.is_complete(plan)
     assert torch.load(plan.folder / "state.pt")["step"] == 1

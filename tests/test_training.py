@@ -72,7 +72,7 @@ def run(folder, recipe=RECIPE, loss=losses.attentive, seed=0, dropout=0.0, fabri
     torch.manual_seed(1 + continued)
     batches = Batches(Noise(), recipe.crop, recipe.batch, seed)
     fabric = fabric or Fabric(accelerator="cpu", devices=1, precision=recipe.precision)
-    kept, progress = store.Checkpoints(folder), partial(stepping, on_step) if on_step else iter
+    kept, progress = store.Checkpoints(store.Folder(folder, "test")), partial(stepping, on_step) if on_step else iter
     training.train(network, loss, schedules.polynomial, recipe, batches, kept, validate, fabric, progress)
     return network
 
@@ -297,7 +297,7 @@ def test_a_non_finite_step_stops_and_leaves_the_last_checkpoint(tmp_path, value,
 
     with pytest.raises(training.DivergedError, match=r"step 8: .*not updated.*lr \(now"):
         run(tmp_path, loss=loss)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "state.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "manifest.json", "state.pt"]
     assert torch.load(tmp_path / "state.pt")["step"] == 6
     assert pd.read_csv(tmp_path / "log.csv")["step"].tolist() == [2, 4, 5, 6]
 
@@ -329,7 +329,9 @@ def test_the_loop_is_plain_adam_with_the_recipes_decay(tmp_path):
     batches = Batches(Noise(), recipe.crop, recipe.batch, seed=0)
     fabric = Fabric(accelerator="cpu", devices=1)
     decay = partial(schedules.polynomial, power=0.7)
-    training.train(network, loss, decay, recipe, batches, store.Checkpoints(tmp_path), fabric=fabric)
+    training.train(
+        network, loss, decay, recipe, batches, store.Checkpoints(store.Folder(tmp_path, "test")), fabric=fabric
+    )
 
     optimiser = torch.optim.Adam(reference.parameters(), betas=(0.8, 0.95), eps=1e-6)
     for step in range(5):

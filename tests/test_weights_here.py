@@ -33,6 +33,7 @@ def test_a_card_is_that_of_its_weights(name, monkeypatch):
     card, network = CARDS[name], restoration.load(name)  # by SHA-256
     assert card["parameters"] == complexity.parameters(network)
     assert card["scores"]["gain_db"] > 0
+    assert None not in card["training"].values()
     log = pd.read_csv(FOLDER / f"{name}.csv")
     assert log["step"].max() == card["recipe"]["steps"]
     assert log["val_psnr_db"].notna().any()
