@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
-from deblur import pictures
+from deblur import metadata, pictures
 
 CAMERA, EXPOSURE, MAKER_NOTE = 0x010F, 0x829A, 0x927C
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6" dc:title="one"/></x:xmpmeta>'
 UPRIGHT_XMP = XMP.replace(b'"6"', b'"1"')
+TITLE = b"\0\0\0\x09tEXtTitle\0one" + zlib.crc32(b"tEXtTitle\0one").to_bytes(4, "big")
 ICC = b"not a profile, but kept " * 9
 
 
@@ -21,12 +22,12 @@ def integers(rng, *shape, kind=np.uint8):
 
 def camera(orientation, size=None):
     exif = Image.Exif()
-    exif[CAMERA], exif[pictures.ORIENTATION] = "Camera", orientation
-    details = exif.get_ifd(pictures.EXIF_IFD)
+    exif[CAMERA], exif[metadata.ORIENTATION] = "Camera", orientation
+    details = exif.get_ifd(metadata.EXIF_IFD)
     details[EXPOSURE], details[MAKER_NOTE] = 0.01, b"secrets"
     if size:
-        details[pictures.HEIGHT], details[pictures.WIDTH] = size
-    exif.get_ifd(pictures.GPS_IFD)[1] = "N"
+        details[metadata.HEIGHT], details[metadata.WIDTH] = size
+    exif.get_ifd(metadata.GPS_IFD)[1] = "N"
     return exif
 
 
@@ -57,10 +58,10 @@ def test_pixels_come_upright_and_are_not_turned_again(orientation, suffix, tmp_p
     np.testing.assert_array_equal(again.pixels, expected)
     exif = Image.Exif()
     exif.load(again.exif)
-    assert exif.get(pictures.ORIENTATION, 1) == 1
+    assert exif.get(metadata.ORIENTATION, 1) == 1
     if suffix != ".tif":  # Pillow writes no details into TIFF
-        details = exif.get_ifd(pictures.EXIF_IFD)
-        assert (details[pictures.HEIGHT], details[pictures.WIDTH]) == expected.shape[:2]
+        details = exif.get_ifd(metadata.EXIF_IFD)
+        assert (details[metadata.HEIGHT], details[metadata.WIDTH]) == expected.shape[:2]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -71,7 +72,7 @@ def test_sixteen_bits_come_upright(orientation, tmp_path):
     (tmp_path / "a.png").write_bytes(with_deep_png_exif(pixels, exif))
     pictures.write(tmp_path / "a.tif", pictures.Picture(pixels, "TIFF", exif.tobytes()))  # stored as it is, tag and all
     thumbnail = Image.fromarray((pixels >> 8).astype(np.uint8))
-    thumbnail.getexif()[pictures.ORIENTATION] = orientation
+    thumbnail.getexif()[metadata.ORIENTATION] = orientation
     expected = np.asarray(ImageOps.exif_transpose(thumbnail))
     for name in ("a.png", "a.tif"):
         found = pictures.read(tmp_path / name).pixels
@@ -89,7 +90,7 @@ def test_a_senseless_orientation_turns_nothing(orientation):
 
 
 HELD = [(np.uint8, channels) for channels in ((), (2,), (3,), (4,))]
-HELD += [(np.uint16, channels) for channels in ((), (3,), (4,))]  # no library writes the fourth, and it is read as RGBA
+HELD += [(np.uint16, channels) for channels in ((), (3,), (4,))]  # the fourth: see test_picture_forms
 
 
 @pytest.mark.parametrize(("kind", "channels"), HELD)
@@ -153,10 +154,10 @@ def test_exif_profile_and_xmp_survive_from_every_kind_to_every_kind(source, suff
     pictures.write(second, pictures.read(first))
     with Image.open(second) as image:
         exif = image.getexif()
-        assert (exif[CAMERA], exif.get(pictures.ORIENTATION, 1)) == ("Camera", 1)
-        details = exif.get_ifd(pictures.EXIF_IFD)
+        assert (exif[CAMERA], exif.get(metadata.ORIENTATION, 1)) == ("Camera", 1)
+        details = exif.get_ifd(metadata.EXIF_IFD)
         assert (float(details[EXPOSURE]), details[MAKER_NOTE]) == (pytest.approx(0.01), b"secrets")
-        assert exif.get_ifd(pictures.GPS_IFD)[1] == "N"
+        assert exif.get_ifd(metadata.GPS_IFD)[1] == "N"
         assert image.info["icc_profile"] == ICC
         found = image.info.get("xmp") or image.info["XML:com.adobe.xmp"].encode()
         assert found == UPRIGHT_XMP
@@ -166,7 +167,7 @@ def test_exif_profile_and_xmp_survive_from_every_kind_to_every_kind(source, suff
 
 def test_sixteen_bit_files_keep_it_too(tmp_path):
     pixels = integers(np.random.default_rng(0), 9, 12, 3, kind=np.uint16)
-    given = pictures.Picture(pixels, "PNG", camera(1).tobytes(), ICC, XMP, {"Title": "one"}, (300, 300))
+    given = pictures.Picture(pixels, "PNG", camera(1).tobytes(), ICC, XMP, chunks=(TITLE,), dpi=(300, 300))
     for name in ("a.png", "a.tif"):
         pictures.write(tmp_path / name, given)
         found = pictures.read(tmp_path / name)
@@ -174,8 +175,10 @@ def test_sixteen_bit_files_keep_it_too(tmp_path):
         assert (found.icc, found.xmp) == (ICC, UPRIGHT_XMP)
         exif = Image.Exif()
         exif.load(found.exif)
-        assert exif.get_ifd(pictures.EXIF_IFD)[MAKER_NOTE] == b"secrets"
-        assert found.text == ({"Title": "one"} if name == "a.png" else {})
+        assert exif.get_ifd(metadata.EXIF_IFD)[MAKER_NOTE] == b"secrets"
+        assert found.dpi == pytest.approx((300, 300), abs=0.01)
+        if name == "a.png":
+            assert Image.open(tmp_path / name).text["Title"] == "one"
 
 
 def test_the_layout_of_a_tiff_does_not_become_exif(tmp_path):
@@ -210,14 +213,17 @@ def test_truncated_files_are_damaged_never_black(name, share, tmp_path):
 
 
 def test_what_a_file_cannot_hold(tmp_path):
-    deep, clear = np.zeros((2, 3, 3), np.uint16), np.zeros((2, 3, 4), np.uint8)
-    assert "8 of the 16 bits" in pictures.losses(tmp_path / "a.jpg", deep)[0]
-    assert "no transparency" in pictures.losses(tmp_path / "a.JPEG", clear)[0]
-    assert pictures.losses(tmp_path / "a.png", deep) == pictures.losses(tmp_path / "a.webp", clear) == []
+    deep, clear = (
+        pictures.Picture(np.zeros((2, 3, 3), np.uint16), ""),
+        pictures.Picture(np.zeros((2, 3, 4), np.uint8), ""),
+    )
+    assert "8 of the 16 bits" in pictures.fit(tmp_path / "a.jpg", deep)[1][0]
+    assert "no transparency" in pictures.fit(tmp_path / "a.JPEG", clear)[1][0]
+    assert pictures.fit(tmp_path / "a.png", deep)[1] == pictures.fit(tmp_path / "a.webp", clear)[1] == []
     with pytest.raises(ValueError, match="16383 pixels a side at most"):
-        pictures.losses(tmp_path / "a.webp", np.zeros((1, 16384), np.uint8))
+        pictures.fit(tmp_path / "a.webp", pictures.Picture(np.zeros((1, 16384), np.uint8), ""))
     with pytest.raises(ValueError, match=r"a\.bmp: no kind of picture that is written here"):
-        pictures.losses(tmp_path / "a.bmp", clear)
+        pictures.fit(tmp_path / "a.bmp", clear)
 
 
 def test_a_file_that_is_not_there_or_a_folder(tmp_path):
