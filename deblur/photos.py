@@ -5,18 +5,55 @@ No input is ever written to, nothing that is there is replaced unasked, and one 
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 from tqdm.auto import tqdm
 
-from deblur import pictures, restoration
+from deblur import memory, pictures, restoration
+from deblur.data import official
+from deblur.errors import UsageError
+from deblur.outputs import Outputs, nearest
 
 GAP = 8
 """White pixels between the halves of a picture that compares."""
+
+SKIPPED = {
+    "convert it to PNG": "apng avif bmp exr gif hdr heic heif hif j2k jfif jp2 jpe jxl pbm pgm pnm ppm psd tga",
+    "develop it to TIFF or JPEG": "3fr arw cr2 cr3 crw dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl "
+    "sr2 srf srw x3f",
+    "save frames of it as PNG": "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv webm wmv",
+}
+REMEDIES = {f".{name}": remedy for remedy, names in SKIPPED.items() for name in names.split()}
+"""Suffixes of pictures, raw photographs and videos, and what to do with those that are not read here."""
+
+PARTNERED = ("gopro", "hide", "realblur_j", "realblur_r", "dvd", "flat")
+PARTS = ("blur", "blur_gamma", "sharp", "input", "target", "GT", "gt")
+"""Benchmarks of folders that lie beside each other and hold files of the same names, and those folders."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photograph, and where its result goes."""
+
+    source: Path
+    target: Path
+    fixed: bool = False  # whether the target's suffix is meant, of whatever kind the photograph is
+
+
+@dataclass
+class Work:
+    """What the arguments mean."""
+
+    jobs: list[Job] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)  # what is not read, and why
+    notes: list[str] = field(default_factory=list)
+
+
+# ----------------------------------------------------------------------------------------------------------- many files
 
 
 def restore_files(
@@ -27,126 +64,222 @@ def restore_files(
     tile: int | None = None,
     compare: bool = False,
     overwrite: bool = False,
-) -> int:
+) -> bool:
     """Restore photographs; what there is to say about one of them goes to stderr, with its name.
 
     Args:
-        photos: files, and folders that are searched for PNG, JPEG, TIFF and WebP.
+        photos: files, and folders, see `find`.
         out: a file for a single photograph, else a folder. There a photograph keeps its name, one from a folder its
             place below that too, and a suffix that is not that of its kind is corrected.
         model, ensemble, tile: see `restoration.restore`.
         compare: also write `NAME-compare.jpg`, input and result side by side.
-        overwrite: replace what is there; never an input.
+        overwrite: replace plain files that are there; never an input, a folder or a link.
 
     Returns:
-        How many photographs could not be restored.
+        Whether all are restored: none failed, and none was skipped.
 
     Raises:
-        ValueError: nothing to restore, an `out` that does not fit, unknown weights.
+        UsageError: nothing to restore, an `out` or a tile that does not fit, unknown weights.
+        ValueError: damaged weights.
+        KeyboardInterrupt: says how many are restored.
     """
-    pairs, named = find(photos, out), _is_file(photos, out)
-    network = restoration.load(model)
-    outputs, failed = Outputs((source for source, _ in pairs), overwrite), 0
-    for source, target in tqdm(pairs, unit="photo", leave=False, disable=None if len(pairs) > 1 else True):
+    if tile is not None:
+        restoration.check_tile(tile)
+    work = find(photos, out)
+    weights = restoration.find(model)
+    memory.spare_threads()
+    network = restoration.load(weights)
+    outputs = Outputs([weights, weights.with_suffix(".json"), *_inputs(work.jobs, overwrite)], overwrite)
+    for note in (*work.notes, *work.skipped):
+        _say(note)
+    jobs, restored, failed = _doubtful_first(work.jobs, outputs, compare), 0, 0
+    try:
+        for job in tqdm(jobs, unit="photo", leave=False, disable=None if len(jobs) > 1 else True):
+            try:
+                notes = _restore_file(job, outputs, network, ensemble, tile, compare)
+                restored += 1
+            except Exception as error:  # whatever one file makes a library raise, the others are restored
+                notes, failed = [_reason(error)], failed + 1
+            for note in notes:
+                _say(note, job.source)
+    except KeyboardInterrupt:
+        again = "all of them again" if overwrite else "the others, and leaves these as they are"
+        told = f"{restored} of {len(jobs)} photographs are restored, in {out}; the same command restores {again}"
+        raise KeyboardInterrupt(told) from None
+    if len(jobs) + len(work.skipped) > 1:
+        _say(f"{restored} restored, {failed} failed, {len(work.skipped)} skipped")
+    return not failed and not work.skipped
+
+
+def _say(note: str, source: Path | None = None) -> None:
+    named = source is None or str(source) in note
+    tqdm.write(f"deblur: {note if named else f'{source}: {note}'}", file=sys.stderr)
+
+
+def _reason(error: Exception) -> str:
+    """Why a photograph is not restored."""
+    for cause in (error, error.__cause__):
+        if memory.is_short(cause):
+            return f"too little memory; close other programs, or scale it down ({cause or 'none is left'})"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {error}"
+
+
+def _doubtful_first(jobs: list[Job], outputs: Outputs, compare: bool) -> list[Job]:
+    """Those first that, by their names, may not be written: what is refused is so before anything is computed."""
+    sure, doubtful = [], []
+    for job in jobs:
         try:
-            notes = _restore_file(source, target, named, outputs, network, ensemble, tile, compare)
-        except (ValueError, OSError, MemoryError) as error:
-            notes, failed = [str(error) or type(error).__name__], failed + 1
-        for note in notes:
-            tqdm.write(f"deblur: {note if str(source) in note else f'{source}: {note}'}", file=sys.stderr)
-    return failed
+            outputs.take(_results(job.target, compare), job.source)
+            sure.append(job)
+        except (ValueError, OSError):
+            doubtful.append(job)
+    return doubtful + sure
 
 
-def find(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+def _inputs(jobs: list[Job], overwrite: bool) -> Iterator[Path]:
+    """The photographs and, if files may be replaced, the images of a benchmark that lie beside them."""
+    yield from (job.source for job in jobs)
+    for folder in {Path(os.path.abspath(job.source.parent)) for job in jobs} if overwrite else ():
+        for place in folder.parents[:2]:
+            if official.recognise(place, PARTNERED):
+                yield from (path for part in PARTS for path in (place / part).rglob("*"))
+
+
+# ------------------------------------------------------------------------------------------------------- what was meant
+
+
+def find(photos: Sequence[Path], out: Path) -> Work:
     """The photographs that are meant, and where each goes.
 
+    A folder is searched with all below it, but for what is hidden. If it is a benchmark, as `official.recognise` sees
+    it, only its blurred images are meant, and their results are named as `deblur evaluate --restored` expects them.
+
     Raises:
-        ValueError: if there is none, or `out` is no place for them.
+        UsageError: if there is none, or `out` is no place for them.
     """
     if _is_file(photos, out):
-        return [(photos[0], out)]
-    if out.is_file() or out.suffix.lower() in pictures.KINDS:
-        raise ValueError(f"{out}: a folder is needed for more than one photograph")
-    pairs = []
+        _check_place(out.parent)
+        return Work([Job(photos[0], out, fixed=True)])
+    if os.path.isfile(out) or out.suffix.lower() in pictures.KINDS:
+        raise UsageError(f"{out}: a folder is needed for more than one photograph")
+    _check_place(out)
+    work, empty = Work(), []
     for photo in photos:
-        if photo.is_dir():
-            if photo.resolve() == out.resolve():
-                raise ValueError(f"{out}: the results would lie among the photographs; give another folder")
-            meant = (path for path in sorted(photo.rglob("*")) if _is_meant(path, out))
-            pairs += [(path, out / path.relative_to(photo)) for path in meant]
+        known = len(work.jobs) + len(work.skipped) + len(work.notes)
+        if not os.path.isdir(photo):
+            work.jobs.append(Job(photo, out / photo.name))
+        elif os.path.realpath(photo) == os.path.realpath(out):
+            raise UsageError(f"{out}: the results would lie among the photographs; give another folder")
+        elif benchmark := official.recognise(photo):
+            _add_benchmark(work, photo, out, benchmark)
         else:
-            pairs.append((photo, out / photo.name))
-    if not pairs:
-        raise ValueError(f"no PNG, JPEG, TIFF or WebP in {', '.join(map(str, photos))}")
-    return pairs
+            _add_folder(work, photo, out)
+        if known == len(work.jobs) + len(work.skipped) + len(work.notes):
+            empty.append(f"{photo}: holds no {', '.join(dict.fromkeys(pictures.KINDS.values()))}")
+    if not work.jobs and not work.skipped:
+        raise UsageError("; ".join([*empty, *work.notes]))
+    return Work(list(dict.fromkeys(work.jobs)), work.skipped + empty, work.notes)
 
 
 def _is_file(photos: Sequence[Path], out: Path) -> bool:
     """Whether `out` names the result itself: for one photograph, unless it is a folder or looks like one."""
-    if len(photos) > 1 or photos[0].is_dir() or out.is_dir() or not out.suffix:
+    if len(photos) > 1 or os.path.isdir(photos[0]) or os.path.isdir(out) or not out.suffix:
         return False
-    pictures.kind_of(out)
+    try:
+        pictures.kind_of(out)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     return True
 
 
-def _is_meant(path: Path, out: Path) -> bool:
-    """Photographs in a folder are files of a known suffix, not hidden, and not results."""
-    known = path.suffix.lower() in pictures.KINDS and not path.name.startswith(".")
-    return known and not path.is_dir() and out.resolve() not in path.resolve().parents
+def _check_place(folder: Path) -> None:
+    """Make sure that a folder is there or can be made, and that it may be written into."""
+    there = nearest(Path(os.path.abspath(folder)))
+    if not os.path.isdir(there):
+        raise UsageError(f"{there} is no folder, so nothing can lie below it; give another -o")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{there}: you may not write there; give another -o")
 
 
-class Outputs:
-    """Which files may be written: no inputs, none twice, none that is there unless it may be replaced."""
-
-    def __init__(self, sources: Iterable[Path], overwrite: bool):
-        self.inputs = {_identity(source) for source in sources if source.exists()}
-        self.overwrite = overwrite
-        self.taken: set[Path] = set()
-
-    def take(self, path: Path) -> None:
-        """Claim a file.
-
-        Raises:
-            ValueError: if it may not be written.
-        """
-        if path.exists() and _identity(path) in self.inputs:
-            raise ValueError(f"{path} is one of the photographs, and these are never overwritten; give another -o")
-        if path in self.taken:
-            raise ValueError(f"{path} is already the result of another photograph; restore this one elsewhere")
-        if path.exists() and not self.overwrite:
-            raise ValueError(f"{path} is already there; give --overwrite to replace it")
-        self.taken.add(path)
+def _add_benchmark(work: Work, folder: Path, out: Path, found: official.Recognised) -> None:
+    """The blurred images of a benchmark; their results are PNG, since scores are made of them."""
+    for pair in found.pairs:
+        source = folder / pair.blurred.relative_to(os.path.abspath(folder))
+        work.jobs.append(Job(source, out / f"{pair.name}.png", fixed=True))
+    work.notes.append(
+        f"{folder}: this is {found.title}; the {len(found.pairs)} blurred images of {found.split} are restored and "
+        "nothing else, as PNG named for 'deblur evaluate --restored'; for other images give the folder that holds them"
+    )
+    if found.problems:
+        work.notes.append(f"{folder}: this copy is not whole ({found.problems[0]})")
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """Of the file itself, whatever name or link leads to it."""
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
+def _add_folder(work: Work, folder: Path, out: Path) -> None:
+    """All photographs in a folder and below; what looks like one and is not read, is skipped and said."""
+    results, left = os.path.realpath(out), 0
+    for place, names in _walk(folder, work.skipped):
+        within = f"{os.path.realpath(place)}{os.sep}".startswith(f"{results}{os.sep}")
+        for name in names:
+            path, suffix = place / name, Path(name).suffix.lower()
+            if within:
+                left += suffix in pictures.KINDS
+            elif suffix in pictures.KINDS:
+                work.jobs.append(Job(path, out / path.relative_to(folder)))
+            elif suffix in REMEDIES:
+                work.skipped.append(f"{path}: skipped, {suffix} is not read here; {REMEDIES[suffix]}")
+    if left:
+        work.notes.append(f"{out}: {left} pictures in it are left out, since results go there")
+
+
+def _walk(folder: Path, skipped: list[str]) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder and the files in it, in order, but for what is hidden; says what cannot be searched."""
+
+    def closed(error: OSError) -> None:
+        skipped.append(f"{error.filename}: skipped, it cannot be searched ({error.strerror})")
+
+    for place, folders, names in os.walk(folder, onerror=closed):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if os.path.islink(path := os.path.join(place, name)):
+                skipped.append(f"{path}: skipped, a link to a folder; give that folder too")
+        if not folders and not names and Path(place).suffix.lower() in pictures.KINDS and place != str(folder):
+            skipped.append(f"{place}: skipped, an empty folder whatever its name says")
+        yield Path(place), sorted(name for name in names if not name.startswith("."))
+
+
+# ------------------------------------------------------------------------------------------------------------- one file
+
+
+def _results(target: Path, compare: bool) -> list[Path]:
+    """The files that belong to one photograph."""
+    return [target, target.with_name(f"{target.stem}-compare.jpg")] if compare else [target]
 
 
 def _restore_file(
-    source: Path,
-    target: Path,
-    named: bool,
-    outputs: Outputs,
-    network: nn.Module,
-    ensemble: bool,
-    tile: int | None,
-    compare: bool,
+    job: Job, outputs: Outputs, network: nn.Module, ensemble: bool, tile: int | None, compare: bool
 ) -> list[str]:
-    """Restore one photograph, into a file of its own kind unless the target was named; returns what to say about it."""
-    picture = pictures.read(source, restoration.largest_image())
-    if not named and pictures.KINDS.get(target.suffix.lower()) != picture.kind:
-        target = target.with_suffix(pictures.SUFFIXES[picture.kind])
-    compared = target.with_name(f"{target.stem}-compare.jpg")
-    for path in (target, compared) if compare else (target,):
-        outputs.take(path)
-    notes = [*picture.notes, *pictures.losses(target, picture.pixels)]
-    restored = restoration.restore(picture.pixels, network, ensemble, tile, title=source.name)
-    pictures.write(target, replace(picture, pixels=restored))
+    """Restore one photograph, and say what there is to know; all that can be refused is so before the computing."""
+    picture = pictures.read(job.source, restoration.largest_image())
+    target, suffix = job.target, pictures.result_suffix(picture)
+    if not job.fixed and pictures.KINDS.get(target.suffix.lower()) != pictures.KINDS[suffix]:
+        target = target.with_suffix(suffix)
+    results = _results(target, compare)
+    outputs.take(results, job.source)
+    outputs.prepare(target.parent)
+    picture, lost = pictures.fit(target, picture)
+    notes = [*picture.notes, *lost]
     if compare:
-        both = side_by_side(picture.pixels, restored)
-        pictures.write(compared, pictures.Picture(both, picture.kind, icc=picture.icc))
+        height, width = picture.pixels.shape[:2]
+        both = (2 * height + GAP, width) if _is_wide(height, width) else (height, 2 * width + GAP)
+        pictures.fit(results[1], pictures.Picture(np.broadcast_to(np.uint8(0), both), "JPEG"))
+    with outputs.writing(results) as drafts:
+        restored = restoration.restore(picture.pixels, network, ensemble, tile, title=job.source.name)
+        pictures.write(drafts[0], replace(picture, pixels=restored))
+        if compare:
+            beside = pictures.Picture(side_by_side(picture.pixels, restored), picture.kind, icc=picture.icc)
+            pictures.write(drafts[1], beside)
     return notes + restoration.drift(picture.pixels, restored)
 
 
@@ -158,7 +291,11 @@ def side_by_side(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """
     halves = [pictures.eight_bits(restoration.colours(image)) for image in (before, after)]
     height, width, channels = halves[0].shape
-    axis = 0 if width > 2 * height else 1
+    axis = 0 if _is_wide(height, width) else 1
     gap = np.full((GAP, width, channels) if axis == 0 else (height, GAP, channels), 255, np.uint8)
     both = np.concatenate([halves[0], gap, halves[1]], axis)
     return both[..., 0] if channels == 1 else both
+
+
+def _is_wide(height: int, width: int) -> bool:
+    return width > 2 * height

@@ -8,6 +8,8 @@ of an image. Tiles need the memory of one tile, whatever the image.
 
 import copy
 import json
+import logging
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,12 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from deblur import complexity, models, paths, recipes, store
+from deblur import complexity, memory, models, paths, recipes, store
+from deblur.errors import UsageError
 from deblur.evaluation import Restore
 from deblur.models.radn import SelfEnsemble
+
+log = logging.getLogger(__name__)
 
 ALIGN = 32
 """Pixels: the coarsest stride among the networks. Tiles begin at its multiples, so that every scale samples the same
@@ -51,12 +56,27 @@ by from their sharp ones, if light adds up as pixels do (1.0, 3.0, 18.7) or as i
 
 
 def cards() -> dict[str, dict]:
-    """The card of every released network, by name: those in `paths.weights_dir()`.
+    """The card of every released network in `paths.weights_dir()`, by name; a warning names those that are damaged."""
+    there, damaged = _sorted_out()
+    for message in damaged.values():
+        _warn_once(f"{message}. The other networks can be used.")
+    return there
 
-    Raises:
-        ValueError: a card that is missing or no card.
-    """
-    return {file.stem: card(file) for file in sorted(paths.weights_dir().glob("*.safetensors"))}
+
+def _sorted_out() -> tuple[dict[str, dict], dict[str, str]]:
+    """The cards of released networks by name, and for those without a usable one what is wrong."""
+    there, damaged = {}, {}
+    for file in sorted(paths.weights_dir().glob("[!.]*.safetensors")):
+        try:
+            there[file.stem] = card(file)
+        except (ValueError, OSError) as error:
+            damaged[file.stem] = str(error)
+    return there, damaged
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning("%s", message)
 
 
 def card(file: Path) -> dict:
@@ -64,6 +84,7 @@ def card(file: Path) -> dict:
 
     Raises:
         ValueError: if there is none, or it does not say whose weights these are.
+        OSError: if it cannot be opened.
     """
     beside = file.with_suffix(".json")
     if not beside.is_file():
@@ -72,6 +93,8 @@ def card(file: Path) -> dict:
         content = json.loads(beside.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{beside}: no card, since no JSON ({error}); copy it again") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{beside}: no card, since no JSON object; copy it again")
     missing = [key for key in ("network", "variant", "sha256") if key not in content]
     if missing:
         raise ValueError(f"{beside}: the card has no {', '.join(missing)}; copy it again")
@@ -81,30 +104,45 @@ def card(file: Path) -> dict:
 def find(name: str | Path | None = None) -> Path:
     """The weights of that name: released, or a `.safetensors` file; without a name the default ones.
 
-    The default is the released network whose card says so, else the first by name.
+    The default is the released network whose card says so, else the first by name; if that may be one whose card is
+    damaged, a warning says so.
 
     Raises:
-        ValueError: an unknown name; lists those there are.
+        UsageError: an unknown name; lists those there are.
+        ValueError: a damaged card of the network of that name, or no card that is usable.
     """
     if name is not None and Path(name).suffix == ".safetensors":
         if not Path(name).is_file():
-            raise ValueError(f"{name}: no such file; give released weights by name, others by their path")
+            raise UsageError(f"{name}: no such file; give released weights by name, others by their path")
         return Path(name)
-    folder, there = paths.weights_dir(), cards()
+    folder, (there, damaged) = paths.weights_dir(), _sorted_out()
+    if str(name) in damaged or (damaged and not there):
+        raise ValueError(damaged.get(str(name)) or "\n".join(damaged.values()))
     if not there:
-        raise ValueError(f"{folder} holds no weights; put released ones there, or give a file with its card")
+        raise UsageError(f"{folder} holds no weights; put released ones there, or give a file with its card")
     if name is None:
-        name = next((known for known, content in there.items() if content.get("default")), min(there))
+        return folder / f"{_default(there, damaged)}.safetensors"
     if name not in there:
-        raise ValueError(f"no weights are called {name!r}; {folder} holds {', '.join(there)}")
+        raise UsageError(f"no weights are called {str(name)!r}; {folder} holds {', '.join(there)}")
     return folder / f"{name}.safetensors"
+
+
+def _default(there: dict[str, dict], damaged: dict[str, str]) -> str:
+    """The network whose card says that it is the default, else the first one."""
+    for name, content in there.items():
+        if content.get("default"):
+            return name
+    for message in damaged.values():
+        _warn_once(f"{message}. It may be the card of the default network: {min(there)} is taken instead.")
+    return min(there)
 
 
 def load(name: str | Path | None = None) -> nn.Module:
     """A network with the weights of that name, see `find`, in float32 and evaluation mode.
 
     Raises:
-        ValueError: an unknown name, a card that does not fit, weights that are not those of the card.
+        UsageError: an unknown name.
+        ValueError: a damaged card or one that does not fit, weights that are not those of the card.
     """
     file = find(name)
     made_from = card(file)
@@ -143,7 +181,8 @@ def restore(
         image: (H,W) grey, (H,W,2) grey and alpha, (H,W,3) RGB or (H,W,4) RGBA, uint8 or uint16; alpha is copied.
         model: released weights by name, a `.safetensors` file with its card, or a network (default: see `find`).
         ensemble: the mean over the image's eight symmetries: eight times the time.
-        tile, margin: pixels, see `tiled` (default: the largest tile that memory allows).
+        tile, margin: pixels, see `tiled` (default: the largest tile that memory allows). Where memory does not suffice
+            after all, smaller tiles are tried.
         title: of a bar over the tiles; none without.
 
     Returns:
@@ -153,15 +192,17 @@ def restore(
         ValueError: an image of another kind, unknown weights, too little memory.
     """
     _check(image)
+    if tile is not None:
+        check_tile(tile, margin)
     network = model if isinstance(model, nn.Module) else load(model)
     network = (SelfEnsemble(network) if ensemble else network).eval()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     height, width = image.shape[:2]
-    tile = tile or largest_tile(network, height, width, margin, device)
+    tile = largest_tile(network, height, width, margin, device) if tile is None else tile
     colour = colours(image)
     grey = colour.shape[2] == 1
     run = _on_tiles(network.to(device), device)
-    restored = tiled(run, np.repeat(colour, 3, -1) if grey else colour, tile, margin, title)
+    restored = _by_tiles(run, np.repeat(colour, 3, -1) if grey else colour, tile, margin, title)
     result = _rounded(restored.mean(-1, keepdims=True) if grey else restored, image.dtype)
     if image.ndim == 3:
         result = np.concatenate([result, image[..., colour.shape[2] :]], -1)
@@ -243,27 +284,27 @@ def _blocks(image: np.ndarray) -> np.ndarray:
 def largest_tile(network: nn.Module, height: int, width: int, margin: int, device: torch.device) -> int:
     """The longest side of tiles that memory allows for an image, see `tiled`.
 
-    Counted without computing, for this network, and never more than half of what is free.
+    Counted without computing, for this network, see `memory.usable_bytes`.
 
     Raises:
         ValueError: if there is not enough for the image and the smallest tile.
     """
-    free = free_bytes(device)
+    usable = memory.usable_bytes(device)
     arrays = IMAGE_BYTES * height * width if device.type == "cpu" else 0
-    room = free // 2 if device.type == "cuda" else min(max(LIMIT - arrays, LIMIT // 3), max(free // 2 - arrays, 0))
+    room = usable if device.type == "cuda" else min(max(LIMIT - arrays, LIMIT // 3), max(usable - arrays, 0))
     meta = copy.deepcopy(network).to("meta")
 
     def need(tile: int) -> float:
         piece = torch.empty(1, 3, min(tile, height), min(tile, width), device="meta")
         return WORK_SPACE * (complexity.peak_bytes(meta, piece) + piece.nbytes)
 
-    smallest = 3 * margin + 2 * ALIGN
+    smallest = smallest_tile(margin)
     tile = max(height, width, smallest)
     while (taken := need(tile)) > room:
         if tile == smallest:
             raise ValueError(
-                f"a tile of {tile} px needs {taken / 1e9:.1f} GB beside {arrays / 1e9:.1f} GB for the image, and half "
-                f"of what is free is {free / 2e9:.1f} GB; close programs, scale it down or take a smaller network"
+                f"a tile of {tile} px needs {taken / 1e9:.1f} GB beside {arrays / 1e9:.1f} GB for the image, and "
+                f"{usable / 1e9:.1f} GB can be used; close programs, scale it down or take a smaller network"
             )
         # What a tile takes grows with its area, or faster where a network compares all places.
         tile = max(smallest, min(tile - ALIGN, int(tile * (room / taken) ** 0.5)) // ALIGN * ALIGN)
@@ -271,19 +312,44 @@ def largest_tile(network: nn.Module, height: int, width: int, margin: int, devic
 
 
 def largest_image() -> int:
-    """Pixels of an image for which half of the free memory suffices, tiles aside."""
-    return free_bytes(torch.device("cpu")) // (2 * IMAGE_BYTES)
+    """Pixels of an image that memory suffices for, tiles aside."""
+    return memory.usable_bytes(torch.device("cpu")) // IMAGE_BYTES
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory that programs can still take on a device; where the system does not say, enough for `LIMIT`."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return 2 * LIMIT
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+def smallest_tile(margin: int = MARGIN) -> int:
+    """The least side of a tile that leaves something between its margins, in pixels."""
+    return 3 * margin + 2 * ALIGN
+
+
+def check_tile(tile: int, margin: int = MARGIN) -> None:
+    """Make sure that a tile is large enough for its margins.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    if margin < 0 or tile < smallest_tile(margin):
+        raise UsageError(f"tile={tile} and margin={margin} do not fit: give a tile of {smallest_tile(margin)} or more")
+
+
+def _by_tiles(restore: Restore, image: np.ndarray, tile: int, margin: int, title: str) -> np.ndarray:
+    """`tiled`, again with smaller tiles as long as memory does not suffice.
+
+    Raises:
+        MemoryError: not even for the smallest tiles.
+    """
+    smallest = smallest_tile(margin)
+    while True:
+        try:
+            return tiled(restore, image, tile, margin, title)
+        except Exception as error:
+            if not memory.is_short(error):
+                raise
+        tile = min(tile, max(image.shape[:2]))
+        if tile <= smallest:
+            raise MemoryError(f"too little memory for a tile of {tile} px; close programs or take a smaller network")
+        tile = max(smallest, tile // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def tiled(restore: Restore, image: np.ndarray, tile: int, margin: int, title: str = "") -> np.ndarray:
@@ -303,8 +369,7 @@ def tiled(restore: Restore, image: np.ndarray, tile: int, margin: int, title: st
     Returns:
         (H,W,3) float32 in [0,1] units, unclamped.
     """
-    if margin < 0 or tile < 3 * margin + 2 * ALIGN:
-        raise ValueError(f"tile={tile} and margin={margin} do not fit: give a tile of {3 * margin + 2 * ALIGN} or more")
+    check_tile(tile, margin)
     tile -= tile % ALIGN
     overlap = -(-3 * margin // ALIGN) * ALIGN
     rows, columns = (_windows(side, tile, overlap) for side in image.shape[:2])
