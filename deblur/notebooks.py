@@ -1,11 +1,14 @@
 """Running the notebooks headlessly, and what their first and last cells need."""
 
+import hashlib
 import json
+import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -13,12 +16,14 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 
 from deblur import paths, recipes, tables
 from deblur.complexity import device_name
+from deblur.errors import UsageError
 from deblur.evaluation import summarise_protocol
-from deblur.runs import Data, Run, protocol_scores, provenance
+from deblur.locks import locked
+from deblur.provenance import provenance
+from deblur.runs import Data, Run, open_data, protocol_scores
 
 PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
 NOTEBOOKS = (*PAPERS, "comparison")
@@ -32,7 +37,7 @@ _STARTED = time.time()
 
 
 def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
-    """The notebook's parameters, checked: call it first, with `globals()`.
+    """The notebook's parameters, checked: call it first, with `globals()`. What was made before is forgotten.
 
     papermill only warns of a name that the notebook does not know; here it is an error, since a misspelt parameter
     would otherwise leave a default in force.
@@ -59,14 +64,23 @@ def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
         raise ValueError(f"parameter scale={given['scale']!r} must be one of {', '.join(recipes.SCALES)}")
     if given["scale"] == "paper" and not given["data_root"]:
         raise ValueError("scale 'paper' trains on the official data set: give data_root, the folder of GOPRO_Large")
+    tables.start_anew()
     return given
+
+
+def place(scale: str, paper: str, data: Data, seed: int) -> Path:
+    """Where results lie: `results/<scale>/<paper>`, and beside it those of another seed or of other data."""
+    own = data.bundled != ("bench" if scale == "bench" else "mini") or data.variant != "blur"
+    parts = [paper, *([f"seed{seed}"] if seed else [])]
+    parts += [data.fingerprint[:8], *([] if data.variant == "blur" else [data.variant])] if own else []
+    return paths.results_dir() / scale / "-".join(parts)
 
 
 def stamp(data: Data) -> str:
     """Where this notebook's numbers come from, as a line of Markdown."""
     origin = provenance()
     return (
-        f"Commit `{origin['commit'][:10]}`{' **with uncommitted changes**' if origin['dirty'] else ''}, "
+        f"Commit `{(origin['commit'] or 'unknown')[:10]}`{' **with uncommitted changes**' if origin['dirty'] else ''}, "
         f"torch {origin['versions']['torch']}, {device_name('cuda' if torch.cuda.is_available() else 'cpu')}; "
         f"data: {data.label}, fingerprint `{data.fingerprint}`."
     )
@@ -137,11 +151,17 @@ def finish(
     measurements: Sequence[Mapping[str, object]],
     promised: Sequence[str],
 ) -> Path:
-    """Write `run.json` and assert that every promised table and figure was made, is finite and not blank.
+    """Assert that every promised table and figure was made, is finite and not blank; put all, whole, in their place.
 
     Args:
         runs: the main run first; `measurements` in the same order.
         promised: paths below the results folder.
+
+    Returns:
+        The `run.json` there: what was measured, and the hash of every file.
+
+    Raises:
+        OSError: if files are in that place that an earlier call did not write.
     """
     folder = tables.folder(scale, paper)
     for name in promised:
@@ -168,11 +188,13 @@ def finish(
             | dict(measured)
             for run, measured in zip(runs, measurements, strict=True)
         ],
-        "files": sorted(promised),
+        "files": paths.hashes(folder),
     }
-    path = folder / "run.json"
-    paths.write_text(path, json.dumps(record, indent=1) + "\n")
-    return path
+    to = place(scale, paper, data, runs[0].plan.seed)
+    with paths.delivering_folder(to, tables.listed) as draft:
+        shutil.copytree(folder, draft, dirs_exist_ok=True)
+        paths.write_text(draft / "run.json", json.dumps(record, indent=1) + "\n")
+    return to / "run.json"
 
 
 def _assert_whole(path: Path) -> None:
@@ -203,26 +225,49 @@ def notebook_path(paper: str) -> Path:
 def reproduce(papers: Sequence[str], **parameters: object) -> list[Path]:
     """Execute notebooks with papermill in this interpreter's kernel; returns the executed copies under `results/`.
 
-    A notebook that fails leaves its copy under the run store, and its exception names the cell.
+    A notebook that fails leaves its copy under the run store, and its exception names the cell. What was there before
+    stays until all is made.
+
+    Raises:
+        FileExistsError: before anything runs, if files are in the way that an earlier call did not write.
     """
     from papermill import execute_notebook
 
     unknown = set(papers) - set(available())
     if unknown:
-        raise ValueError(f"no notebook for {', '.join(sorted(unknown))}; there are {', '.join(available())}")
+        raise UsageError(f"no notebook for {', '.join(sorted(unknown))}; there are {', '.join(available())}")
+    scale, seed = str(parameters.get("scale", "mini")), int(str(parameters.get("seed", 0)))
+    data = open_data(str(parameters.get("data_root", "")), scale=scale)
+    places = {paper: place(scale, paper, data, seed) for paper in papers}
+    for folder in places.values():
+        paths.check_folder(folder, tables.listed)
     executed = []
-    for paper in papers:
-        scale = str(parameters.get("scale", "mini"))
-        draft = paths.runs_dir() / "notebooks" / f"{paper}-{scale}.ipynb"
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{draft}.lock"):  # a second call for the same notebook waits, and finds its trainings made
+    for paper, folder in places.items():
+        draft = paths.runs_dir() / "notebooks" / f"{folder.name}-{scale}.ipynb"
+        paths.check_file(draft, overwrite=True)
+        paths.make_parent(draft)
+        # A second call for the same notebook waits, and finds its trainings made.
+        with locked(draft.with_name(f"{draft.name}.lock")), _stopped_in_words():
             execute_notebook(notebook_path(paper), draft, parameters, kernel_name="python3", log_output=False)
-            executed.append(_deliver(draft, tables.folder(scale, paper) / f"{paper}.ipynb"))
+            executed.append(_deliver(draft, folder / f"{paper}.ipynb"))
     return executed
 
 
+@contextmanager
+def _stopped_in_words() -> Iterator[None]:
+    """Ctrl-C reaches the kernel too: its traceback, or the wait for it, becomes a sentence."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) or getattr(error, "ename", "") == "KeyboardInterrupt":
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the cell's error that nobody waits for any more
+            kept = f"what was trained is kept in {paths.runs_dir()}; the same command goes on"
+            raise KeyboardInterrupt(kept) from None
+        raise
+
+
 def _deliver(draft: Path, path: Path) -> Path:
-    """Move an executed notebook to its place, without the paths of its machine and the remains of progress bars."""
+    """Move an executed notebook to its results, without the paths of its machine and the remains of progress bars."""
     content = json.loads(draft.read_text(encoding="utf-8"))
     kept = {"parameters": content["metadata"].get("papermill", {}).get("parameters", {})}
     content["metadata"]["papermill"] = kept
@@ -231,9 +276,20 @@ def _deliver(draft: Path, path: Path) -> Path:
         cell["metadata"].pop("execution", None)
         if "outputs" in cell:
             cell["outputs"] = [output for output in cell["outputs"] if WIDGET not in output.get("data", {})]
-    paths.write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    _add_to_record(path, text)
+    with paths.delivering(path) as clean:
+        clean.write_text(text, encoding="utf-8")
     draft.unlink()
     return path
+
+
+def _add_to_record(path: Path, text: str) -> None:
+    """List a file that is about to be written among the results beside it."""
+    file = path.with_name("run.json")
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["files"][path.name] = hashlib.sha256(text.encode()).hexdigest()
+    paths.write_text(file, json.dumps(record, indent=1) + "\n")
 
 
 CHECKED = "NBVAL_CHECK_OUTPUT"
@@ -268,15 +324,20 @@ def strip(path: Path) -> bool:
 
 
 def prepare(folder: Path, scale: str = "smoke") -> list[Path]:
-    """Parameterised but not executed copies of all notebooks, for nbval, which cannot pass a parameter."""
+    """Parameterised but not executed copies of all notebooks, for nbval, which cannot pass a parameter.
+
+    Raises:
+        FileExistsError: if `folder` holds anything but earlier copies.
+    """
     from papermill import execute_notebook
 
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    copies = [folder / f"{name}.ipynb" for name in (*available(), EXPLORE)]
-    for copy in copies:
-        execute_notebook(notebook_path(copy.stem), copy, {"scale": scale}, prepare_only=True, progress_bar=False)
-    return copies
+    names = (*available(), EXPLORE)
+    with paths.delivering_folder(folder, paths.listed_in("manifest.json")) as draft:
+        for name in names:
+            copy = draft / f"{name}.ipynb"
+            execute_notebook(notebook_path(name), copy, {"scale": scale}, prepare_only=True, progress_bar=False)
+        paths.write_text(draft / "manifest.json", json.dumps({"files": paths.hashes(draft)}, indent=1))
+    return [folder / f"{name}.ipynb" for name in names]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ training.
 """
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from deblur import complexity, evaluation, models, paths, restoration, runs
+from deblur import complexity, evaluation, models, paths, restoration, runs, weights
 from deblur.data import bench
+from deblur.errors import UsageError
 
 LARGEST_MB = 4.0
 """Size of a released file: they travel with the code."""
@@ -39,49 +41,68 @@ def rounded(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return halves
 
 
-def release(run: runs.Run, name: str, default: bool = False) -> Path:
+def release(run: runs.Run, name: str, default: bool = False, overwrite: bool = False) -> Path:
     """Round the weights of a finished run, score the rounded ones on its test split, and write the three files.
 
     Args:
         name: of the files, e.g. `attentive-bench`.
         default: what `deblur restore` takes unless told otherwise, in place of the network that it took before.
+        overwrite: whether an earlier release of that name may be replaced; never other files.
 
     Returns:
         The weights file.
 
     Raises:
+        OSError: if one of the three files is there already, or cannot be written.
         ValueError: if the file would be larger than `LARGEST_MB`, values do not fit into half precision, or the
             network does not gain.
     """
-    plan, path = run.plan, paths.weights_dir() / f"{name}.safetensors"
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise UsageError(f"{name!r}: give a name of letters, digits, dots and dashes alone, without a folder")
+    path = paths.weights_dir() / f"{name}.safetensors"
+    weights.check_out(path, "recipe", overwrite)
+    with (
+        paths.delivering(weights.card_path(path), overwrite) as card_draft,
+        paths.delivering(path.with_suffix(".csv"), overwrite) as log_draft,
+        paths.delivering(path, overwrite) as draft,
+    ):
+        card = _write_weights(run, name, draft) | {"default": default, "limits": list(LIMITS)}
+        log_draft.write_text(run.log().to_csv(index=False), encoding="utf-8")
+        card_draft.write_text(_text(card), encoding="utf-8")
+    if default:
+        _take_default_from_others(name)
+    return path
+
+
+def _write_weights(run: runs.Run, name: str, draft: Path) -> dict[str, object]:
+    """Write rounded weights if they are small and good enough; returns their card."""
+    plan = run.plan
     halves = rounded(load_file(plan.folder / "model.safetensors"))
     network = plan.network()
     network.load_state_dict({key: t.float() if t.is_floating_point() else t for key, t in halves.items()})
     device = "cuda" if torch.cuda.is_available() else "cpu"
     pairs = plan.data.pairs("test", plan.recipe.test_pairs)
     scores = evaluation.evaluate(evaluation.restorer(network, device), pairs, name)
-    blurred = runs.blurred_scores(plan.data, plan.recipe.test_pairs)
-    with paths.replacing(path) as draft:
-        save_file(halves, draft)
-        size_mb = draft.stat().st_size / 1e6
-        if size_mb > LARGEST_MB:
-            raise ValueError(f"{name} has {size_mb:.1f} MB, more than {LARGEST_MB:.0f}: train smaller widths")
-        summary = _scores(scores, blurred)
-        if summary["gain_db"] <= 0:
-            raise ValueError(f"{name} gains {summary['gain_db']:+.3f} dB on the test split: train it for longer")
-        card = _card(run, name, network) | {"scores": summary, "file_mb": round(size_mb, 3)}
-        card |= {"sha256": paths.file_sha256(draft), "default": default, "limits": list(LIMITS)}
-        paths.write_text(path.with_suffix(".csv"), run.log().to_csv(index=False))
-        _write(path.with_suffix(".json"), card)
-    if default:
-        for other, earlier in restoration.cards().items():
-            if earlier.get("default") and other != name:
-                _write(path.with_name(f"{other}.json"), earlier | {"default": False})
-    return path
+    summary = _scores(scores, runs.blurred_scores(plan.data, plan.recipe.test_pairs))
+    save_file(halves, draft)
+    size_mb = draft.stat().st_size / 1e6
+    if size_mb > LARGEST_MB:
+        raise ValueError(f"{name} has {size_mb:.1f} MB, more than {LARGEST_MB:.0f}: train smaller widths")
+    if summary["gain_db"] <= 0:
+        raise ValueError(f"{name} gains {summary['gain_db']:+.3f} dB on the test split: train it for longer")
+    card = _card(run, name, network) | {"scores": summary, "file_mb": round(size_mb, 3)}
+    return card | {"sha256": paths.file_sha256(draft)}
 
 
-def _write(path: Path, card: dict[str, object]) -> None:
-    paths.write_text(path, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+def _take_default_from_others(name: str) -> None:
+    """Only cards that a release wrote are changed."""
+    for other, card in restoration.cards().items():
+        if card.get("default") and other != name and card.get("name") == other and "recipe" in card:
+            paths.write_text(paths.weights_dir() / f"{other}.json", _text(card | {"default": False}))
+
+
+def _text(card: dict[str, object]) -> str:
+    return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
 
 
 def _card(run: runs.Run, name: str, network: torch.nn.Module) -> dict[str, object]:

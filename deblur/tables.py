@@ -7,8 +7,10 @@ difference to the table's own reference row.
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -153,8 +155,29 @@ def agreement(ablations: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
 
 
 def folder(scale: str, paper: str) -> Path:
-    """Where the results of a paper's notebook at a scale lie."""
-    return paths.results_dir() / scale / paper
+    """Where this process makes the results of a paper's notebook; `notebooks.finish` puts them, whole, in their place.
+
+    Results of an earlier or another call are never among them.
+    """
+    process = os.getpid()
+    if process not in _WORKSHOPS:
+        _WORKSHOPS[process] = TemporaryDirectory(prefix="deblur-results-")
+    return Path(_WORKSHOPS[process].name) / scale / paper
+
+
+_WORKSHOPS: dict[int, TemporaryDirectory] = {}
+"""By process: one that was forked leaves its parent's alone."""
+
+
+def start_anew() -> None:
+    """Forget what this process has made so far."""
+    workshop = _WORKSHOPS.pop(os.getpid(), None)
+    if workshop:
+        workshop.cleanup()
+
+
+listed = paths.listed_in("run.json")
+"""The files of a folder of results, by its `run.json`."""
 
 
 def save(table: pd.DataFrame, scale: str, paper: str, name: str) -> None:
@@ -217,17 +240,18 @@ def status() -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     totals: dict[str, tuple[int, int]] = {}
-    for path in sorted(paths.results_dir().glob("*/*/run.json")):
+    for path in sorted(paths.results_dir().glob("*/[!.]*/run.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         counts = rows_live(path.parent)
         if not counts:  # the comparison prints nobody's table
             continue
         main, scale = record["runs"][0], record["scale"]
         live, printed = map(sum, zip(*counts.values()))
-        totals[scale] = (totals.get(scale, (0, 0))[0] + live, totals.get(scale, (0, 0))[1] + printed)
+        if path.parent.name == record["paper"]:  # other seeds and other data do not add to it
+            totals[scale] = (totals.get(scale, (0, 0))[0] + live, totals.get(scale, (0, 0))[1] + printed)
         each = ", ".join(f"T{name.removeprefix('table')} {a}/{b}" for name, (a, b) in counts.items())
         lines.append(
-            f"| {record['paper']} | {scale} | {record['data']['name']} | {record['gain_db']:+.2f} dB | "
+            f"| {path.parent.name} | {scale} | {record['data']['name']} | {record['gain_db']:+.2f} dB | "
             f"{main['steps']} | **{live} / {printed}**: {each} | {main['device']} |"
         )
     for scale, (live, printed) in totals.items():
@@ -269,9 +293,26 @@ def rows_live(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def write_status() -> Path:
-    """Put the status table between its two marks in README.md."""
+    """Put the status table between its two marks in README.md; not a byte beside it changes.
+
+    Raises:
+        ValueError: if the marks are not there, each once.
+        OSError: if there is no such file.
+    """
     path = paths.project_root() / "README.md"
-    before, rest = path.read_text(encoding="utf-8").split(STATUS[0])
-    after = rest.split(STATUS[1])[1]
-    paths.write_text(path, f"{before}{STATUS[0]}\n{status()}\n{STATUS[1]}{after}")
+    paths.check_file(path, overwrite=True)
+    _around_status(path)  # before the work
+    table = f"\n{status()}\n".encode()
+    with paths.replacing(path) as draft:
+        before, after = _around_status(path)
+        draft.write_bytes(before + table + after)
     return path
+
+
+def _around_status(path: Path) -> tuple[bytes, bytes]:
+    """What stands before and after the status table of a file, the marks included."""
+    text = path.read_bytes()
+    first, last = (mark.encode() for mark in STATUS)
+    if text.count(first) != 1 or text.count(last) != 1 or text.index(first) > text.index(last):
+        raise ValueError(f"{path}: put '{STATUS[0]}' and '{STATUS[1]}' into it, each once, where the table is to be")
+    return text[: text.index(first) + len(first)], text[text.index(last) :]

@@ -132,7 +132,7 @@ def test_training(data, tmp_path, monkeypatch, workers, kills):
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "undisturbed"))
     span = complete(work, watched=plan.folder)
     whole = contents(plan.folder)
-    assert set(whole) == {*RESULT, "provenance.json", "state.pt"}
+    assert set(whole) == {*RESULT, "provenance.json", "state.pt", "manifest.json"}
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "killed"))
     states = set()
 
@@ -143,6 +143,7 @@ def test_training(data, tmp_path, monkeypatch, workers, kills):
                 states.add(found["step"])
             elif name in ("model.safetensors", "per_image.csv"):
                 assert path.read_bytes() == whole[name]
+            assert name == "manifest.json" or plan.files.state(name) == "whole"
         assert not runs.is_complete(plan) or contents(plan.folder).keys() == whole.keys()
 
     kill_often(work, plan.folder, kills, span, workers, check)
@@ -281,11 +282,14 @@ def places(root):
 def lasting(root):
     """What a notebook leaves, but for times: tables, shared scores, and of every training weights, log and scores."""
     found = contents(root)
-    assert json.loads(found["results/smoke/small/run.json"])["files"] == ["tables/table1.csv", "tables/table2.csv"]
+    assert json.loads(found["results/smoke/small/run.json"])["files"].keys() == {
+        "tables/table1.csv",
+        "tables/table2.csv",
+    }
     return {
         name: data
         for name, data in found.items()
-        if not name.endswith(("run.json", "provenance.json", ".pt", ".ipynb"))
+        if not name.endswith(("run.json", "provenance.json", "manifest.json", ".pt", ".ipynb"))
     }
 
 

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import multiprocessing
+import os
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,9 +280,6 @@ def age_the_generator(root):
         delete_a_file,
         change_a_byte,
         truncate_a_file,
-        truncate_the_manifest,
-        delete_the_manifest,
-        empty_the_manifest,
         age_the_generator,
     ],
 )
@@ -294,6 +293,16 @@ def test_damage_is_noticed_and_repaired(cache, damage):
     assert len(written) == 2
     assert content(root) == whole
     assert mini.is_intact(root, "small")
+
+
+@pytest.mark.parametrize("damage", [truncate_the_manifest, delete_the_manifest, empty_the_manifest])
+def test_without_its_manifest_a_folder_is_anybodys(cache, damage):
+    root = mini.ensure("small")
+    damage(root)
+    damaged = content(root)
+    with pytest.raises(FileExistsError, match=r"mini-small is already there and holds .*; move that"):
+        mini.ensure("small")
+    assert content(root) == damaged
 
 
 def test_an_interrupted_write_leaves_nothing_and_is_made_again(cache, monkeypatch):
@@ -346,7 +355,7 @@ def test_a_waiting_process_does_not_write(cache):
     """While somebody else holds the lock, nothing is touched."""
     context = multiprocessing.get_context("fork")
     barrier, counts = context.Barrier(1), context.Queue()
-    with FileLock(cache / "mini-small.lock"):
+    with FileLock(cache / ".mini-small.lock"):
         process = context.Process(target=ensure_small, args=(barrier, counts))
         process.start()
         time.sleep(0.3)
@@ -354,3 +363,21 @@ def test_a_waiting_process_does_not_write(cache):
         assert not (cache / "mini-small").exists()
     process.join(60)
     assert counts.get() == 1
+
+
+def test_a_whole_tree_is_found_where_nothing_can_be_written(cache, monkeypatch):
+    """No lock, no folder, no file: shared data are often read-only."""
+    root = mini.ensure("small")
+    before = sorted(cache.rglob("*"))
+    (cache / ".mini-small.lock").unlink()
+
+    def refuse(*_, **__):
+        raise PermissionError(30, "Read-only file system")
+
+    for place, name in ((FileLock, "acquire"), (Path, "mkdir"), (os, "replace"), (Path, "write_text")):
+        monkeypatch.setattr(place, name, refuse)
+    assert mini.ensure("small") == root
+    assert sorted(cache.rglob("*")) == [path for path in before if path.suffix != ".lock"]
+    delete_a_file(root)
+    with pytest.raises(PermissionError, match="Read-only"):
+        mini.ensure("small")

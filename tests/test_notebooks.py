@@ -1,12 +1,14 @@
 """The notebooks as files, and the code that runs them."""
 
 import json
+import logging
 
 import nbformat
 import pytest
 import torch
+from papermill.exceptions import PapermillExecutionError
 
-from deblur import evaluation, models, notebooks, paths, recipes, runs, store
+from deblur import evaluation, models, notebooks, paths, provenance, recipes, runs, tables
 
 NOTEBOOKS = sorted((paths.project_root() / "notebooks").glob("*.ipynb"))
 GOOD = {"scale": "mini", "data_root": "", "seed": 0}
@@ -91,17 +93,20 @@ def test_deliver_leaves_no_path_of_this_machine(tmp_path):
     notebook.cells[0].metadata["papermill"] = {"duration": 1.0}
     draft = tmp_path / "draft.ipynb"
     nbformat.write(notebook, draft)
+    paths.write_text(tmp_path / "out" / "run.json", '{"files": {}}')
     delivered = notebooks._deliver(draft, tmp_path / "out" / "x.ipynb")
     assert "/home/me" not in delivered.read_text()
     assert json.loads(delivered.read_text())["metadata"]["papermill"] == {"parameters": {"scale": "mini"}}
     assert not draft.exists()
+    assert tables.listed(tmp_path / "out") == {"x.ipynb": paths.file_sha256(delivered), "run.json": None}
 
 
 def test_the_stamp_names_commit_device_and_data(mini_root):
     text = notebooks.stamp(runs.open_data(mini_root))
-    assert runs.provenance()["commit"][:10] in text
+    origin = provenance.provenance()
+    assert (origin["commit"] or "unknown")[:10] in text
     assert "mini gopro (blur)" in text
-    assert ("uncommitted" in text) == runs.provenance()["dirty"]
+    assert ("uncommitted" in text) == bool(origin["dirty"])
 
 
 def test_the_outcome_is_read_from_the_measurements():
@@ -116,8 +121,8 @@ def test_another_benchmark_by_its_protocol(mini_root, tmp_path, monkeypatch):
     """A network at its identity start scores as the blurred input does, and both scores are found again."""
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path))
     plan = runs.Plan(runs.open_data(mini_root), "attentive", "paper", "smoke", "row")
-    store.save_weights(plan.network(), plan.folder / "model.safetensors")
-    paths.write_text(plan.folder / "provenance.json", json.dumps({"device": "nowhere"}))
+    plan.files.write_weights(plan.network())
+    plan.files.write_json("provenance.json", {"device": "nowhere"})
     koehler = runs.open_data(name="koehler")
     threads = torch.get_num_threads()
     both = {"start": runs.Run(plan), "again": runs.Run(plan)}
@@ -152,3 +157,31 @@ def test_every_paper_with_a_notebook_has_recipes_and_a_network():
     for paper in notebooks.PAPERS:
         assert paper in models.NETWORKS
         assert set(recipes.SCALES) <= set(recipes.RECIPES[paper])
+
+
+@pytest.mark.parametrize(
+    "raised", [KeyboardInterrupt(), PapermillExecutionError(1, 1, "", "KeyboardInterrupt", "", [])]
+)
+def test_ctrl_c_during_a_notebook_is_a_sentence(raised, tmp_path, monkeypatch):
+    """Whether this process notices first, or the kernel."""
+
+    def stopped(*_, **__):
+        raise raised
+
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("DEBLUR_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr("papermill.execute_notebook", stopped)
+    monkeypatch.setattr(logging.getLogger("asyncio"), "setLevel", lambda level: None)
+    with pytest.raises(KeyboardInterrupt, match=f"what was trained is kept in {tmp_path / 'runs'}; the same command"):
+        notebooks.reproduce(["radn"], scale="smoke")
+
+
+def test_errors_of_a_notebook_stay_what_they_are(tmp_path, monkeypatch):
+    def failed(*_, **__):
+        raise PapermillExecutionError(1, 1, "", "ValueError", "wrong", [])
+
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("DEBLUR_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setattr("papermill.execute_notebook", failed)
+    with pytest.raises(PapermillExecutionError, match="Exception encountered"):
+        notebooks.reproduce(["radn"], scale="smoke")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from deblur import cli, evaluation, models, paths, release, restoration, runs, store, tables
+from deblur import cli, evaluation, models, paths, provenance, release, restoration, runs, tables
 from deblur.data import official
 from deblur.data.loading import as_tensor
 
@@ -27,10 +27,10 @@ def run(tmp_path, monkeypatch, mini_root):
         optimiser.zero_grad()
         F.mse_loss(network(blurred)[0], sharp).backward()
         optimiser.step()
-    store.save_weights(network, plan.folder / "model.safetensors")
-    paths.write_text(plan.folder / "log.csv", "step,loss,val_psnr_db\n6,0.25,\n12,0.125,21.5\n")
-    record = runs.provenance() | {"device": "nowhere", "training_seconds": 1.0, "continued": False}
-    paths.write_text(plan.folder / "provenance.json", json.dumps(record))
+    plan.files.write_weights(network)
+    plan.files.write_text("log.csv", "step,loss,val_psnr_db\n6,0.25,\n12,0.125,21.5\n")
+    record = provenance.provenance() | {"device": "nowhere", "training_seconds": 1.0, "continued": False}
+    plan.files.write_json("provenance.json", record)
     return runs.Run(plan)
 
 
@@ -65,7 +65,7 @@ def test_notebooks_take_released_weights_instead_of_training(run, tmp_path, monk
     assert runs.scoring()
     other = runs.Plan(run.plan.data, "attentive", scale="smoke", seed=1)
     trained = []
-    monkeypatch.setattr(runs, "train", lambda plan, network, **_: trained.append(plan) or 1 / 0)
+    monkeypatch.setattr(runs, "train", lambda plan, *_: trained.append(plan) or 1 / 0)
     monkeypatch.setattr(runs, "_steps_done", multiprocessing.Value("q", 0))
     runs._train_and_score(run.plan)
     assert runs._steps_done.value == run.plan.recipe.steps  # of the parent's bar
@@ -99,8 +99,8 @@ def test_seconds_of_a_continued_training_are_called_a_lower_bound(run):
     assert "continued" not in card["training"]
     assert tables.released()[-1].endswith(" | 0.0 | nowhere |")
     record = run.provenance | {"continued": True, "training_seconds": 5400}
-    paths.write_text(run.plan.folder / "provenance.json", json.dumps(record))
-    card = json.loads(release.release(run, "tiny").with_suffix(".json").read_text())
+    run.plan.files.write_json("provenance.json", record)
+    card = json.loads(release.release(run, "tiny", overwrite=True).with_suffix(".json").read_text())
     assert card["training"]["continued"] is True
     assert tables.released()[-1].endswith(" | > 1.5 | nowhere |")
 
@@ -124,7 +124,7 @@ def test_what_does_not_gain_is_not_released(run):
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.1)
-    store.save_weights(network, run.plan.folder / "model.safetensors")
+    run.plan.files.write_weights(network)
     with pytest.raises(ValueError, match=r"tiny gains -\d+\.\d+ dB on the test split: train it for longer"):
         release.release(run, "tiny")
     assert not list(paths.weights_dir().glob("*"))

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from deblur import paths
-from deblur.data.official import DataError
+from deblur.data.official import DataError, inside
 
 
 def listed() -> pd.DataFrame:
@@ -27,20 +27,17 @@ def fetch(out: Path, progress: Callable[[Iterable], Iterable[Any]] = iter) -> No
 
     Raises:
         DataError: without Debian's tools, if a package cannot be had, and for photographs that are not those listed.
-        FileExistsError: if the folder exists.
+        OSError: if the folder is there already, and not empty, or cannot be written.
     """
-    if out.exists():
-        raise FileExistsError(f"{out} exists already; give a new folder")
     missing = [tool for tool in ("apt-get", "dpkg-deb") if not shutil.which(tool)]
     if missing:
         raise DataError(f"{' and '.join(missing)} not found; elsewhere unpack the packages of photographs.csv by hand")
-    with paths.replacing(out) as draft:
-        draft.mkdir()
+    with paths.delivering_folder(out) as draft:
         for package, rows in progress(list(listed().groupby("package"))):
             with TemporaryDirectory() as scratch:
                 tree = unpacked(str(package), Path(scratch))
                 for row in rows.itertuples():
-                    copy(tree / str(row.path), draft / str(row.name), row)
+                    copy(inside(tree, str(row.path)), inside(draft, str(row.name)), row)
 
 
 def unpacked(package: str, scratch: Path) -> Path:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from deblur import paths
 from deblur.data import bench
+from deblur.errors import UsageError
 
 SIZE = (720, 1080)
 RADII_PX = (4.0, 400.0)
@@ -117,16 +118,14 @@ def write_leaves(
         wanted: arguments of `picture`.
 
     Raises:
-        ValueError: if the folder is there already, or the count is not positive.
+        ValueError: if the count is not positive.
+        OSError: if the folder is there already, and not empty, or cannot be written.
     """
     if count < 1:
-        raise ValueError(f"count must be 1 or more, not {count}")
-    if out.exists():
-        raise ValueError(f"{out} exists already; give a new folder")
-    scenes = [bench.native_scene(name) for name in bench.SCENES["train"]]
+        raise UsageError(f"count must be 1 or more, not {count}")
     pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"))
-    with paths.replacing(out) as draft, pool:
-        draft.mkdir()
+    with paths.delivering_folder(out) as draft, pool:
+        scenes = [bench.native_scene(name) for name in bench.SCENES["train"]]
         for _ in progress(pool.map(partial(_write_one, draft, seed, scenes, wanted), range(count), chunksize=4)):
             pass
 

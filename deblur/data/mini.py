@@ -8,7 +8,6 @@ Scenes are split once, for all flavours. Two shots were dropped on sight: the bi
 focus), and its frames around 90 (a bus in motion, really blurred).
 """
 
-import hashlib
 import importlib.util
 import json
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from filelock import FileLock
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from deblur import paths
-from deblur.data import blur
+from deblur.data import blur, content
+from deblur.locks import locked
 from deblur.source import code_hash
 
 FRAME_SIZE = (144, 256)
@@ -267,18 +266,33 @@ def ensure(flavour: str = "gopro", root: Path | None = None) -> Path:
     """The root of a flavour, written now if it is absent, incomplete, damaged or made by an older generator.
 
     Safe to call from several processes at once. Every file is checked against the manifest's hash.
+
+    Raises:
+        ValueError: for an unknown flavour.
+        OSError: if it cannot be written: files are there that no manifest of a bundled benchmark lists, say.
     """
     known = all_flavours()
     if flavour not in known:
         raise ValueError(f"unknown flavour {flavour!r}; choose one of {', '.join(known)}")
     root = root or paths.data_dir() / f"mini-{flavour}"
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{root}.lock"):
+    if is_intact(root, flavour):  # asked first without the lock: where nothing is to be written, nobody need be able to
+        return root
+    paths.check_folder(root, _listed)
+    with locked(paths.lock_file(root)):
         if not is_intact(root, flavour):
-            with paths.replacing(root) as draft:
+            with paths.delivering_folder(root, _listed) as draft:
                 known[flavour][0](draft)
                 _write_manifest(draft, flavour)
     return root
+
+
+def _listed(root: Path) -> dict[str, None]:
+    """The files of a bundled benchmark, whatever they hold: damage is what is to be repaired. Of other trees none."""
+    try:
+        manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+        return dict.fromkeys([*manifest["files"], "manifest.json"]) if "flavour" in manifest else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _benchmark(flavour: str) -> str:
@@ -288,12 +302,8 @@ def _benchmark(flavour: str) -> str:
 
 def hashes(root: Path) -> dict:
     """For a manifest: `files` (name -> SHA-256) and `pixels`, of the decoded pictures, whatever the encoder did."""
-    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    pixels = hashlib.sha256()
-    for name in files:
-        if name.endswith((".png", ".jpg")):
-            pixels.update(name.encode() + np.asarray(Image.open(root / name)).tobytes())
-    return {"pixels": pixels.hexdigest(), "files": {name: paths.file_sha256(root / name) for name in files}}
+    files = paths.hashes(root)
+    return {"pixels": content.pixels(root, files), "files": files}
 
 
 def _write_manifest(root: Path, flavour: str) -> None:
@@ -312,7 +322,7 @@ def _write_manifest(root: Path, flavour: str) -> None:
 def is_intact(root: Path, flavour: str) -> bool:
     """Whether `root` holds the files of the flavour's manifest, unchanged, no others, from this generator."""
     try:
-        manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads(paths.read_bytes(root / "manifest.json"))
         made_here = manifest["generator"] == code_hash(all_flavours()[flavour][0])
         made_here &= (manifest["benchmark"], manifest["flavour"]) == (_benchmark(flavour), flavour)
         there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
@@ -321,5 +331,5 @@ def is_intact(root: Path, flavour: str) -> bool:
             and there == {*manifest["files"], "manifest.json"}
             and all(paths.file_sha256(root / name) == sha256 for name, sha256 in manifest["files"].items())
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # whatever it holds
         return False

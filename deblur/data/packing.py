@@ -4,18 +4,26 @@ A packed split is a folder of NumPy files, one a pair, (2,H,W,3) uint8 with the 
 written last. Crops are those of `loading.Tree`, bit for bit.
 """
 
+import hashlib
+import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from deblur import paths
 from deblur.data import official
 from deblur.data.loading import random_window
+from deblur.journal import Journal
+
+REMEDY = "remove the folder and pack again"
 
 
 @dataclass(frozen=True)
@@ -35,36 +43,93 @@ class Packed:
 def pack(
     pairs: Sequence[official.Pair], folder: Path, workers: int = 2, progress: Callable[[Iterable], Iterable] = iter
 ) -> int:
-    """Pack pairs into `folder`; what an interrupted call has finished is kept. Returns the bytes written in all.
+    """Pack pairs into `folder`; what an interrupted call has finished is kept, if it is unchanged.
 
     Args:
         workers: threads; decoding runs outside Python's lock.
         progress: wraps the pairs for a bar, e.g. tqdm.
 
+    Returns:
+        The bytes of all packed pairs.
+
     Raises:
-        DataError: for a pair that cannot be read, naming the file.
+        DataError: for a pair that cannot be read, naming the file, and a folder that holds other pairs.
+        OSError: if the folder holds somebody's files, cannot be written, or another call packs into it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(partial(_pack_pair, pair, folder)) for pair in pairs]
-        try:
-            files = dict(job.result() for job in progress(jobs))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    paths.write_text(folder / "manifest.json", json.dumps({"files": files}, indent=1))
+    names = [pair.name for pair in pairs]
+    subject = {"pairs": hashlib.sha256("\n".join(names).encode()).hexdigest()}
+    # The hash of every pair is written down before its file is: what is there without one is somebody's.
+    with Journal(folder / ".journal", subject) as journal:
+        known = _known(folder, names) | {name: row for name, (_, row) in journal.rows.items()}
+        _check_ours(folder, known, names)
+        with ThreadPoolExecutor(workers) as pool:
+            pack_pair = partial(_pack_pair, folder, known, journal, Lock())
+            jobs = [pool.submit(pack_pair, pair) for pair in pairs]
+            try:
+                files = dict(job.result() for job in progress(jobs))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        paths.write_text(folder / "manifest.json", json.dumps({"files": files}, indent=1))
+        journal.remove()
     return sum(entry["bytes"] for entry in files.values())
 
 
-def _pack_pair(pair: official.Pair, folder: Path) -> tuple[str, dict[str, object]]:
-    """Write one pair if it is not there yet: files appear whole or not at all."""
+Entry = dict[str, Any]
+"""Of a packed pair: its `bytes`, and their `sha256`."""
+
+
+def _known(folder: Path, names: Sequence[str] | None = None) -> dict[str, Entry]:
+    """What the manifest says of the pairs, which are those of these names if any are given; nothing without one.
+
+    Raises:
+        DataError: a damaged manifest, or that of other pairs.
+    """
+    manifest = folder / "manifest.json"
+    if not os.path.lexists(manifest):
+        return {}
+    known: dict[str, Entry] = official.open_manifest(manifest, REMEDY, files=dict)["files"]
+    if names is not None and known.keys() != set(names):
+        raise official.DataError(official.fault(folder, f"holds {len(known)} other pairs", REMEDY))
+    for name, entry in known.items():
+        official.inside(folder, name)
+        if not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
+            raise official.DataError(official.fault(manifest, f"says nothing of {name}", REMEDY))
+    return known
+
+
+def _check_ours(folder: Path, known: Mapping[str, Entry], names: Sequence[str]) -> None:
+    """Nothing but what was written down, folders for the pairs, and drafts of a killed call."""
+    listed = dict.fromkeys(["manifest.json", ".journal", *(f"{name}.npy" for name in known)])
+    leading = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
+    foreign = [name for name in paths.strangers(folder, listed) if name not in leading]
+    if foreign := [name for name in foreign if not paths.is_draft(Path(name))]:
+        what = f"{folder} holds {official.few(foreign)}, which deblur did not write"
+        raise paths.InTheWayError(f"{what}; move that elsewhere, or {REMEDY}")
+
+
+def _pack_pair(
+    folder: Path, known: Mapping[str, Entry], journal: Journal, lock: Lock, pair: official.Pair
+) -> tuple[str, Entry]:
+    """Write one pair, unless it is there as it was written: files appear whole or not at all."""
     path = folder / f"{pair.name}.npy"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        images = np.stack(official.read_pair(pair))
-        with paths.replacing(path) as draft, open(draft, "wb") as stream:
-            np.save(stream, images)
-    return pair.name, {"bytes": path.stat().st_size, "sha256": paths.file_sha256(path)}
+    entry = known.get(pair.name)
+    if entry and path.is_file() and paths.file_sha256(path) == entry["sha256"]:
+        return pair.name, entry
+    stream = io.BytesIO()
+    np.save(stream, np.stack(official.read_pair(pair)))
+    content = stream.getbuffer()
+    made = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    try:
+        with paths.delivering(path, overwrite=entry is not None) as draft:
+            draft.write_bytes(content)
+            with lock:
+                journal.append(pair.name, "", made)
+    except FileExistsError as error:
+        raise FileExistsError(
+            f"{path} is kept, which deblur did not write; move it elsewhere and pack again"
+        ) from error
+    return pair.name, made
 
 
 def open_packed(folder: Path, pairs: Sequence[official.Pair]) -> Packed | None:
@@ -73,21 +138,17 @@ def open_packed(folder: Path, pairs: Sequence[official.Pair]) -> Packed | None:
     Raises:
         DataError: if the folder holds other pairs, or files of another size than were written.
     """
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
+    known = _known(folder, [pair.name for pair in pairs])
+    if not known:
         return None
-    known = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-    remedy = "remove the folder and pack again"
-    if known.keys() != {pair.name for pair in pairs}:
-        raise official.DataError(official.fault(folder, f"holds {len(known)} other pairs", remedy))
     files = [folder / f"{pair.name}.npy" for pair in pairs]
     for pair, path in zip(pairs, files, strict=True):
         if not path.is_file() or path.stat().st_size != known[pair.name]["bytes"]:
-            raise official.DataError(official.fault(path, "missing, or not as it was written", remedy))
+            raise official.DataError(official.fault(path, "missing, or not as it was written", REMEDY))
     return Packed(files)
 
 
 def damaged(folder: Path) -> list[str]:
     """Names of packed pairs whose content is no longer what was written; reads everything."""
-    known = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    known = _known(folder)
     return [name for name, entry in known.items() if paths.file_sha256(folder / f"{name}.npy") != entry["sha256"]]

@@ -22,7 +22,7 @@ from torch import Tensor
 from deblur import paths
 from deblur.data import blur, mini
 from deblur.data.mini import save_pair, save_truth
-from deblur.data.official import SPLITS, SUFFIXES, DataError, few, read_image
+from deblur.data.official import SPLITS, SUFFIXES, DataError, Misuse, few, gaps, read_image
 
 SHARES = {"test": 0.2, "validation": 0.1}
 """Share of the pictures held out for each split, at least one; the rest is for training."""
@@ -62,16 +62,18 @@ def synthesize(
 
     Raises:
         DataError: no pictures, fewer than three, unreadable or too small ones (each is named), the same picture
-            twice, gaps in a clip, or an output folder that is in the way.
+            twice, gaps in a clip.
+        OSError: if the output folder is there already, and not empty, or cannot be written.
     """
     source, out = Path(source), Path(out)
     path_px = path_px or (8 * min(size) / 720, 20 * min(size) / 720)
     _check_request(source, out, frames, size, path_px)
+    paths.check_folder(out)
     pictures = _clips(source) if video else _photographs(source, size, _margin(path_px))
     splits = _split(list(pictures), seed)
     counts, made = dict.fromkeys(SPLITS, 0), {}
     numbered = list(enumerate(pictures.items(), 1))
-    with paths.replacing(out) as draft:
+    with paths.delivering_folder(out) as draft:
         for number, (name, files) in progress(numbered, total=len(numbered)) if progress else numbered:
             sequence = f"{number:04d}_{re.sub('[^A-Za-z0-9]+', '-', Path(name).stem)}"
             folder = draft / "GOPRO_Large" / splits[name] / sequence
@@ -91,17 +93,15 @@ def synthesize(
 
 def _check_request(source: Path, out: Path, frames: int, size: tuple[int, int], path_px: tuple[float, float]) -> None:
     if not source.is_dir():
-        raise DataError(f"{source}: no such folder; give the folder that holds your pictures")
+        raise Misuse(f"{source}: no such folder; give the folder that holds your pictures")
     if out.resolve().is_relative_to(source.resolve()):
-        raise DataError(f"{out}: lies inside {source}, whose pictures are read; give another folder")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: is there already; remove it or give another folder")
+        raise Misuse(f"{out}: lies inside {source}, whose pictures are read; give another folder")
     if frames < 1:
-        raise DataError(f"{frames} frames asked for; give at least 1 a picture")
+        raise Misuse(f"{frames} frames asked for; give at least 1 a picture")
     if min(size) < SMALLEST_SIDE:
-        raise DataError(f"frames of {size[0]}x{size[1]} asked for; give at least {SMALLEST_SIDE} px a side")
-    if not 0 < path_px[0] <= path_px[1]:
-        raise DataError(f"paths of {path_px[0]} to {path_px[1]} px asked for; give the shortest, then the longest")
+        raise Misuse(f"frames of {size[0]}x{size[1]} asked for; give at least {SMALLEST_SIDE} px a side")
+    if not 0 < path_px[0] <= path_px[1] < math.inf:
+        raise Misuse(f"paths of {path_px[0]} to {path_px[1]} px asked for; give the shortest, then the longest")
 
 
 def _margin(path_px: tuple[float, float]) -> int:
@@ -117,7 +117,7 @@ def _turned(size: tuple[int, int], image: np.ndarray) -> tuple[int, int]:
 
 def _photographs(source: Path, size: tuple[int, int], margin: int) -> dict[str, list[Path]]:
     """Name -> [file] of every photograph; all are opened now, so that nothing fails after an hour."""
-    found, problems = {}, []
+    found, problems = {}, _odd(source)
     seen: dict[bytes, Path] = {}
     for path in paths.files_below(source, SUFFIXES):
         try:
@@ -137,9 +137,16 @@ def _photographs(source: Path, size: tuple[int, int], margin: int) -> dict[str, 
     return _usable(source, found, problems, "photographs")
 
 
+def _odd(source: Path) -> list[str]:
+    """What is called as a picture below a folder, but is a pipe, or a link that leads nowhere."""
+    named = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+    kinds = {path: paths.kind(path) for path in named if not path.name.startswith(".")}
+    return [f"{path}: is {kind}, not a picture; remove it" for path, kind in kinds.items() if kind != "a file"]
+
+
 def _clips(source: Path) -> dict[str, list[Path]]:
     """Name -> frames in order of every subfolder with images."""
-    found, problems, folders = {}, [], defaultdict(list)
+    found, problems, folders = {}, _odd(source), defaultdict(list)
     for path in paths.files_below(source, SUFFIXES):
         folders[path.parent].append(path)
     if source in folders:
@@ -163,11 +170,9 @@ def _clip(folder: Path, files: list[Path]) -> list[Path]:
     present = [numbers[path] for path in ordered]
     if len(set(present)) < len(present):
         raise DataError(f"{folder}: two frames of one number; keep one clip a folder")
-    missing = sorted(set(range(present[0], present[-1])) - set(present))
+    missing = [f"{g.start} to {g.stop - 1}" if g.stop - g.start > 1 else str(g.start) for g in gaps(present)]
     if missing:
-        raise DataError(
-            f"{folder}: frames {few(map(str, missing))} are missing; an average over a gap shows edges twice"
-        )
+        raise DataError(f"{folder}: frames {few(missing)} are missing; an average over a gap shows edges twice")
     if len(ordered) < WINDOWS[0]:
         raise DataError(f"{folder}: {len(ordered)} frames, {WINDOWS[0]} are needed for one exposure; leave it out")
     shapes = {path: read_image(path).shape for path in ordered}
