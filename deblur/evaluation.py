@@ -6,7 +6,7 @@ Where the benchmark knows the truth, scores are also given by kind of blur, of t
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from deblur import metrics, paths, stacked
 from deblur.data import official
 from deblur.data.blur import KINDS
 from deblur.data.loading import as_tensor
+from deblur.errors import UsageError
 from deblur.journal import Journal, stamp
 from deblur.source import code_hash
 
@@ -326,21 +327,22 @@ def summarise_protocol(protocol: str, scores: pd.DataFrame) -> dict[str, float]:
 def restored_files(folder: Path, pairs: Sequence[official.Pair], protocol: str) -> dict[str, Path]:
     """Pair name -> the restored image in `folder`: `SEQUENCE/STEM.png` or, where stems are unique, `STEM.png`.
 
+    A restored tree is taken as it is: where no name fits, folders above the sequence and one of blurred images below it
+    are looked through, if each image is then that of one pair.
+
     Raises:
         DataError: extra images, or missing ones that the protocol counts; all counted and the first named.
     """
     if not folder.is_dir():
         raise official.DataError(f"{folder}: no such folder; give the one that holds the restored images")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in official.SUFFIXES and not path.name.startswith("."):
-            name = path.relative_to(folder).with_suffix("").as_posix()
-            if name in found:
-                raise official.DataError(f"{path}: also there as {found[name].name}; keep one")
-            found[name] = path
+    found = _images_below(folder)
     names = {pair.name: pair.name for pair in pairs}
-    if len({pair.blurred.stem for pair in pairs}) == len(pairs) and not found.keys() & names.keys():
-        names = {pair.name: pair.blurred.stem for pair in pairs}
+    stems = {pair.name: pair.blurred.stem for pair in pairs}
+    ways = [names, stems] if len(set(stems.values())) == len(pairs) else [names]
+    if not any(found.keys() & {*way.values()} for way in ways):
+        deeper = next((inner for way in ways if (inner := _looked_through(found, {*way.values()}))), None)
+        found = deeper or found
+    names = next((way for way in ways if found.keys() & {*way.values()}), ways[-1])
     missing = sorted(names[pair.name] for pair in counted_pairs(protocol, pairs) if names[pair.name] not in found)
     extra = sorted(found.keys() - set(names.values()))
     wrong = [
@@ -348,8 +350,51 @@ def restored_files(folder: Path, pairs: Sequence[official.Pair], protocol: str) 
     ]
     if wrong:
         remedy = f"images are matched by name, one for each pair, as {min(names.values())}.png"
-        raise official.DataError(f"{folder}: {' and '.join(wrong)}; {remedy}")
+        raise official.DataError(f"{folder}: {' and '.join(wrong)}{_alike(missing, extra)}; {remedy}")
     return {name: found[key] for name, key in names.items() if key in found}
+
+
+def _images_below(folder: Path) -> dict[str, Path]:
+    """Name below the folder, without its suffix -> image."""
+    found: dict[str, Path] = {}
+    others: set[str] = set()
+    for path in sorted(path for path in folder.rglob("*") if not path.name.startswith(".")):
+        kind = paths.kind(path)
+        if path.suffix.lower() not in official.SUFFIXES:
+            others |= {path.suffix} if kind == "a file" and path.suffix else set()
+            continue
+        if kind != "a file":
+            raise official.DataError(f"{path}: is {kind}, not an image; remove it, or restore the image again")
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise official.DataError(f"{path}: also there as {found[name].name}; keep one")
+        found[name] = path
+    if not found:
+        kinds = f" but {official.few(sorted(others))}" if others else ""
+        read = ", ".join(sorted(official.SUFFIXES))
+        raise official.DataError(f"{folder}: holds no images{kinds}; read are {read}")
+    return found
+
+
+def _looked_through(found: Mapping[str, Path], wanted: set[str]) -> dict[str, Path] | None:
+    """The images under the names that are wanted, if each is one of them by the last parts of its path."""
+    short: dict[str, Path] = {}
+    for name, path in found.items():
+        *above, stem = name.split("/")
+        ways = [above, above[:-1]] if above[-1:] in (["input"], ["blur"], ["blur_gamma"]) else [above]
+        tails = ("/".join([*way[start:], stem]) for way in ways for start in range(len(way) + 1))
+        known = next((tail for tail in tails if tail in wanted), None)
+        if known is None or known in short:
+            return None
+        short[known] = path
+    return short
+
+
+def _alike(missing: Sequence[str], extra: Sequence[str]) -> str:
+    """A missing name and an extra one with the same last part, where there are such."""
+    last = {name.rpartition("/")[2]: name for name in reversed(missing)}
+    pair = next(((last[stem], name) for name in extra if (stem := name.rpartition("/")[2]) in last), None)
+    return f"; {pair[1]} is not {pair[0]}" if pair else ""
 
 
 def from_files(files: Mapping[str, Path]) -> Method:
@@ -378,6 +423,8 @@ def evaluate_into(
     pairs: Sequence[official.Pair],
     record: Mapping[str, str],
     files: Mapping[str, Path] | None = None,
+    overwrite: bool = False,
+    inputs: Iterable[Path] = (),
 ) -> pd.DataFrame:
     """Score a method on a benchmark into the CSV file `out`, going on where a killed call stopped.
 
@@ -387,16 +434,28 @@ def evaluate_into(
     Args:
         pairs: all pairs of the split; `files` as in `score_pairs`.
         record: what else the numbers depend on: the method, the split, the choices, what copy it was.
+        overwrite: whether an earlier `out` may be replaced; never one of `inputs`, which are other files that are read.
+
+    Raises:
+        OSError: if `out` cannot be written, or another call does it, see `paths.delivering` and `Journal`.
     """
+    if out.suffix.lower() != ".csv":
+        raise UsageError(f"{out}: scores are written as CSV; give --out a name that ends in .csv")
     record = {**record, "protocol": protocol, "benchmark": benchmark}
     if protocol == "realblur_ecc":
         record["opencv"] = cv2.__version__
     code = code_hash(protocol_for(protocol, benchmark)["score"])
-    journal = Journal(out.with_name(f"{out.name}.journal"), record | {"code": code})
-    if journal.dropped:
-        log.warning("%s: rows of another evaluation or damaged ones are made again", journal.path)
-    scores = score_pairs(protocol, benchmark, method, pairs, f"{benchmark} {protocol}", journal, files)
-    scores = scores.assign(**record)
-    paths.write_text(out, scores.to_csv(index=False))
-    journal.path.unlink()
+    read = (file for pair in pairs for file in (pair.blurred, pair.sharp, pair.truth, *pair.frames) if file)
+    inputs = (*inputs, *(files or {}).values(), *read)
+    subject = record | {"code": code}
+    with (
+        paths.delivering(out, overwrite, inputs) as draft,
+        Journal(out.with_name(f"{out.name}.journal"), subject) as journal,
+    ):
+        if journal.dropped:
+            log.warning("%s: damaged rows are made again", journal.path)
+        scores = score_pairs(protocol, benchmark, method, pairs, f"{benchmark} {protocol}", journal, files)
+        scores = scores.assign(**record)
+        draft.write_text(scores.to_csv(index=False), encoding="utf-8")
+        journal.remove()
     return scores

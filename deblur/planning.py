@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 import torch
 
-from deblur import complexity, models, runs
+from deblur import complexity, models, recipes, runs
 from deblur.losses import LOSSES
 
 PROBE = {"crop": 64, "batch": 2}
@@ -28,7 +28,11 @@ def plan(
     Returns:
         paper, variant, budget, seed, steps, done, `command`, `scores` (the file that is there when all is done) and,
         if timed, `hours` on this `device`.
+
+    Raises:
+        ValueError: for an unknown network or scale, listing the valid ones.
     """
+    recipes.recipe(paper, scale=scale)
     budgets = [("paper", "main"), *((variant, "row") for variant in models.NETWORKS[paper][0].VARIANTS)]
     every = [runs.Plan(data, paper, variant, scale, budget, seed) for seed in seeds for variant, budget in budgets]
     distinct = list({one.key: one for one in reversed(every)}.values())[::-1]

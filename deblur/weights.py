@@ -9,18 +9,23 @@ another order, the weights are converted, never the network. Differences that we
 """
 
 import json
+import mmap
+import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode  # as PyTorch's notes on serialization import it
 
 from deblur import complexity, paths, recipes
+from deblur.errors import UsageError
 from deblur.models import mtrnn
 
 Tensors = dict[str, Tensor]
@@ -42,6 +47,13 @@ WRAPPERS = (
 
 PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
+
+LONGEST = 500
+"""Characters of a tensor's name."""
+
+DTYPES = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+DTYPES |= {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+"""What weights are kept as; half precision in 8 bits has a scale elsewhere, and complex numbers are no weights."""
 
 
 # ---------------------------------------------------------------------------------------------- how names are replaced
@@ -313,35 +325,50 @@ UNPUBLISHED: dict[str, str] = {
 # --------------------------------------------------------------------------------------------------------------- import
 
 
-def import_published(network: str, source: Path, variant: str = "paper", out: Path | None = None) -> Path:
+def import_published(
+    network: str, source: Path, variant: str = "paper", out: Path | None = None, overwrite: bool = False
+) -> Path:
     """Translate a downloaded checkpoint into weights of this package, at scale `paper`.
 
     Args:
         source: the file, or the folder where the project publishes a file a part.
         out: a `.safetensors` file (default: beside `source`); the card gets the same name with `.json`.
+        overwrite: whether an earlier import may be replaced; never other weights or their card.
 
     Returns:
         The file written, whole or not at all, together with its card.
 
     Raises:
+        OSError: if weights or card are there already, or cannot be written.
         ValueError: for a network without published weights, a file that holds none, and names or shapes that differ.
     """
     form = published_form(network)
     out = out or source.with_name(f"{network}-{source.name if source.is_dir() else source.stem}.safetensors")
     if out.suffix != ".safetensors":
-        raise ValueError(f"{out}: weights are written as safetensors; give --out a name that ends in .safetensors")
+        raise UsageError(f"{out}: weights are written as safetensors; give --out a name that ends in .safetensors")
     files = _files(network, source, form)
-    if out.resolve() in {file.resolve() for file in files}:
-        raise ValueError(f"{out} is the file to import; give another --out")
+    check_out(out, "source_sha256", overwrite, files)
+    # The card comes last: without one the file is nobody's.
+    with paths.delivering(card_path(out), overwrite) as card_draft, paths.delivering(out, overwrite) as draft:
+        save_file(_translated(network, source, files, form, variant), draft)
+        card = _card(network, source, files, form, variant) | {"sha256": paths.file_sha256(draft)}
+        card_draft.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return out
+
+
+def _translated(network: str, source: Path, files: Sequence[Path], form: Published, variant: str) -> Tensors:
     tensors: Tensors = {}
     for file in files:
         prefix = f"{file.stem}." if form.parts else ""
         tensors |= {prefix + name: tensor for name, tensor in read(file).items()}
     try:
-        weights = translate(network, tensors, variant)
+        return translate(network, tensors, variant)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    card = {
+
+
+def _card(network: str, source: Path, files: Sequence[Path], form: Published, variant: str) -> dict[str, object]:
+    return {
         "network": network,
         "variant": variant,
         "scale": "paper",
@@ -357,11 +384,28 @@ def import_published(network: str, source: Path, variant: str = "paper", out: Pa
             *form.cautions,
         ],
     }
-    with paths.replacing(out) as draft, paths.replacing(card_path(out)) as card_draft:
-        save_file(weights, draft)
-        card["sha256"] = paths.file_sha256(draft)
-        card_draft.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return out
+
+
+def check_out(out: Path, mark: str, overwrite: bool = False, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a name for weights before the work: they and what goes with them are replaced only if all are ours.
+
+    Args:
+        mark: what the card of such weights holds besides their hash.
+        inputs: files that are read.
+
+    Raises:
+        InTheWayError: what is in the way, and the remedy.
+    """
+    paths.check_file(out, overwrite=True, inputs=inputs)
+    there = [path for path in (out, card_path(out)) if os.path.lexists(path)]
+    try:
+        card = json.loads(paths.read_bytes(card_path(out)))
+        ours = mark in card and card["sha256"] == paths.file_sha256(out)
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if there and not ours:
+        raise paths.InTheWayError(f"{there[0]} is already there, and not of an earlier call; give another name")
+    paths.check_file(out, overwrite)
 
 
 def card_path(weights: Path) -> Path:
@@ -376,19 +420,20 @@ def published_form(network: str) -> Published:
         ValueError: if there are none, saying why.
     """
     if network in UNPUBLISHED:
-        raise ValueError(f"{network} has no weights to import: {UNPUBLISHED[network]}")
+        raise UsageError(f"{network} has no weights to import: {UNPUBLISHED[network]}")
     if network not in PUBLISHED:
-        raise ValueError(f"unknown network {network!r}; choose one of {', '.join(PUBLISHED)}")
+        raise UsageError(f"unknown network {network!r}; choose one of {', '.join(PUBLISHED)}")
     return PUBLISHED[network]
 
 
 def _files(network: str, source: Path, form: Published) -> list[Path]:
     """The file to read, or one file a part."""
-    if not source.exists():
+    if not paths.kind(source):
         raise FileNotFoundError(f"{source} does not exist; {network} needs {form.file} from github.com/{form.project}")
     if not form.parts:
         if source.is_dir():
             raise ValueError(f"{source} is a folder; give the file itself ({form.file})")
+        _refuse_no_file(source)
         return [source]
     if not source.is_dir():
         raise ValueError(
@@ -400,6 +445,8 @@ def _files(network: str, source: Path, form: Published) -> list[Path]:
     if twice or not files:
         found = f"several files for {', '.join(sorted(twice))}" if twice else "no file of that kind"
         raise ValueError(f"{source} holds {found}; {network} needs {form.file}, each once")
+    for file in files:
+        _refuse_no_file(file)
     return files
 
 
@@ -463,19 +510,43 @@ def read(file: Path) -> Tensors:
     """The tensors of a PyTorch checkpoint or a safetensors file, without wrappers and prefixes.
 
     Raises:
-        ValueError: for files that hold no weights, or more than weights, with the remedy.
+        ValueError: for files that hold no weights, more than weights, or less than they declare, with the remedy.
     """
-    _refuse_what_is_no_checkpoint(file)
+    refuse_no_checkpoint(file)
+    if file.suffix != ".safetensors":
+        with FakeTensorMode():  # names, shapes and sizes alone: what is declared takes no memory
+            _refuse_more_than_the_file(_loaded(file, "meta"), file)
+    return _plain(_unwrapped(_loaded(file, "cpu"), file), file)
+
+
+def _loaded(file: Path, device: str) -> object:
     try:
         if file.suffix == ".safetensors":
-            loaded = load_file(file)
-        else:
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError:
+            return load_file(file, device)
+        return torch.load(file, map_location=device, weights_only=True)
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # a damaged pickle can raise anything
         raise ValueError(f"{file} {_why_unreadable(error)}") from error
-    return _unwrapped(loaded, file)
+
+
+def _refuse_more_than_the_file(declared: object, file: Path) -> None:
+    """A tensor may declare any shape over no bytes at all; weights never take more memory than their file has bytes."""
+    there, pending, met = file.stat().st_size, [declared], set[int]()
+    while pending:
+        part = pending.pop()
+        if id(part) in met:
+            continue
+        met.add(id(part))
+        if isinstance(part, Tensor) and part.layout == torch.strided:
+            size = max(part.numel() * part.element_size(), part.untyped_storage().nbytes())
+            if size > there:
+                what = f"declares a tensor of {size:,} bytes, but has {there:,} bytes itself"
+                raise ValueError(f"{file} {what}: it is no checkpoint of weights; download it again")
+        elif isinstance(part, Mapping):
+            pending += [*part.values()]
+        elif isinstance(part, list | tuple | set):
+            pending += [*part]
 
 
 ADVICE = {
@@ -487,7 +558,13 @@ ADVICE = {
 """First bytes of files that are no checkpoints -> what to do."""
 
 
-def _refuse_what_is_no_checkpoint(file: Path) -> None:
+def refuse_no_checkpoint(file: Path) -> None:
+    """Refuse what is told from weights by its first bytes.
+
+    Raises:
+        ValueError: saying what it is instead, and the remedy.
+    """
+    _refuse_no_file(file)
     with open(file, "rb") as stream:
         start = stream.read(512)
     if not start:
@@ -497,11 +574,30 @@ def _refuse_what_is_no_checkpoint(file: Path) -> None:
     for signature, advice in ADVICE.items():
         if start.startswith(signature):
             raise ValueError(f"{file} {advice}")
+    with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"\nbytearray\n") >= 0:  # the one thing that pickles of weights may make of a number alone
+            raise ValueError(f"{file} holds arrays of bytes, which weights are not: download it again")
     if zipfile.is_zipfile(file):
+        _refuse_other_archives(file)
+
+
+def _refuse_no_file(file: Path) -> None:
+    kind = paths.kind(file)
+    if kind not in ("a file", ""):
+        raise ValueError(f"{file} is {kind}, not a file of weights; give the file itself")
+
+
+def _refuse_other_archives(file: Path) -> None:
+    try:
         with zipfile.ZipFile(file) as archive:
-            inside = archive.namelist()
-        if not any(name.endswith("data.pkl") for name in inside):
-            raise ValueError(f"{file} is an archive: unpack it and give the file inside ({', '.join(inside[:4])})")
+            inside = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{file} {_why_unreadable(error)}") from error
+    if not any(entry.filename.endswith("data.pkl") for entry in inside):
+        names = ", ".join(_shown(entry.filename) for entry in inside[:4])
+        raise ValueError(f"{file} is an archive: unpack it and give the file inside ({names})")
+    if sum(entry.file_size for entry in inside) > file.stat().st_size:  # PyTorch packs, and never compresses
+        raise ValueError(f"{file} is compressed, which PyTorch's checkpoints are not: download it again")
 
 
 def _why_unreadable(error: Exception) -> str:
@@ -512,23 +608,47 @@ def _why_unreadable(error: Exception) -> str:
             "it, open it where the project's own code is installed and save the tensors alone: "
             "torch.save(model.state_dict(), 'weights.pth')"
         )
+    if "aten" in str(error):
+        return "holds quantised, nested or sparse tensors: save the state_dict as dense tensors of float32"
     reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__
     return f"is damaged or no PyTorch checkpoint: download it again ({reason})"
 
 
 def _unwrapped(loaded: object, file: Path) -> Tensors:
     inside: list[str] = []
-    while isinstance(loaded, Mapping):
+    met: list[object] = []
+    while isinstance(loaded, Mapping) and not any(loaded is outer for outer in met):
+        met.append(loaded)
         key = next((key for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
         if key is None:
             break
         loaded, inside = loaded[key], [*inside, key]
     if not (isinstance(loaded, Mapping) and loaded and all(isinstance(value, Tensor) for value in loaded.values())):
-        where = f"under {' / '.join(inside)} " if inside else ""
-        what = f"the keys {', '.join(map(str, list(loaded)[:8]))}" if isinstance(loaded, Mapping) else type(loaded)
+        where = f"under {_shown(' / '.join(inside))} " if inside else ""
+        keys = list(islice(loaded, 8)) if isinstance(loaded, Mapping) else []
+        what = f"the keys {', '.join(map(_shown, keys))}" if isinstance(loaded, Mapping) else type(loaded).__name__
         raise ValueError(f"{file} holds {where}no named tensors but {what}; save the state_dict alone, and import that")
-    tensors = {str(name): tensor for name, tensor in loaded.items()}
+    wrong = [name for name in loaded if not (isinstance(name, str) and name.isprintable() and len(name) <= LONGEST)]
+    if wrong:
+        what = f"tensors under {_shown(wrong[0])}, which is no name of a tensor"
+        raise ValueError(f"{file} holds {what}; save the state_dict alone, and import that")
+    tensors = dict(loaded)
     for prefix in PREFIXES:
         while all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
+
+
+def _plain(tensors: Tensors, file: Path) -> Tensors:
+    """The tensors, if numbers stand behind all of them, one for each element."""
+    for name, tensor in tensors.items():
+        if tensor.is_meta or tensor.is_nested or tensor.layout != torch.strided or tensor.dtype not in DTYPES:
+            what = "no data" if tensor.is_meta else f"{tensor.dtype}, {tensor.layout}".replace("torch.", "")
+            raise ValueError(f"{file} holds {name} as {what}; save it as a dense tensor of float32, and import that")
+    return tensors
+
+
+def _shown(key: object) -> str:
+    """A key for a message, whatever it is."""
+    text = key if isinstance(key, str) else repr(key) if isinstance(key, bytes) else f"a {type(key).__name__}"
+    return text[:40] if text.isprintable() else ascii(text[:40])

@@ -1,5 +1,6 @@
 """The check of a copy: every damage is found, by name."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from trees import problems, save, write_dvd, write_flat, write_gopro, write_koehler, write_manifest
+from trees import problems, save, scene, write_dvd, write_flat, write_gopro, write_koehler, write_manifest
 
-from deblur import cli
+from deblur import cli, paths
 from deblur.data import mini, official
 from deblur.data.check import check
 from deblur.data.official import DataError, read_image
@@ -271,7 +272,7 @@ def test_the_command_accepts_a_whole_split(street, capsys):
     assert cli.main(["data", "check", "gopro", str(street), "--split", "test"]) == 0
     assert "32 of 32 pairs" in capsys.readouterr().out
     assert "no train split of GoPro" in told(capsys, "gopro", street)
-    assert cli.main(["data", "check", "gopro", str(street), "--split", "tset"]) == 1
+    assert cli.main(["data", "check", "gopro", str(street), "--split", "tset"]) == 2
     assert "no split 'tset'" in capsys.readouterr().err
 
 
@@ -322,3 +323,59 @@ def test_the_command_finds_a_missing_frame_of_a_video(tmp_path, capsys):
     out = told(capsys, "dvd", tmp_path / "dvd")
     assert f"{video / 'input'}: 1 frames missing in the numbering: 00005" in out
     assert "79 of 80 pairs" in out
+
+
+def test_a_stray_number_is_told_and_not_counted_to(tmp_path, rng):
+    """A name may hold any number: what is missing up to it is never listed whole."""
+    write_flat(tmp_path, rng, splits=("test",), names=())
+    for number in (1, 2, 9 * 10**30):
+        for part in ("input", "target"):
+            save(tmp_path / "test" / part / "video" / f"{number}.png", scene(rng).astype(np.uint8))
+    text = problems(check("flat", tmp_path))
+    assert f"{9 * 10**30 - 3} frames missing in the numbering: 3, 4, 5, 6, 7 and" in text
+    write_koehler(tmp_path / "k", rng)
+    path = tmp_path / "k/Image1/Kernel1/GroundTruth1_1_3.png"
+    path.rename(path.with_name(f"GroundTruth1_1_{10**30}.png"))
+    assert f"{10**30 - 3} frames missing: GroundTruth1_1_3, " in problems(check("koehler", tmp_path / "k"))
+
+
+def test_koehlers_known_gap_is_none(tmp_path, rng):
+    write_koehler(tmp_path, rng, images=(1,), trajectories=(3, 4), frames=31)
+    for trajectory in (3, 4):
+        (tmp_path / f"Image1/Kernel{trajectory}/GroundTruth1_{trajectory}_30.png").unlink()
+    text = problems(check("koehler", tmp_path))
+    assert "1 frames missing: GroundTruth1_4_30" in text
+    assert "GroundTruth1_3_30" not in text
+
+
+@pytest.mark.parametrize("error", [MemoryError, PermissionError(13, "Permission denied")])
+def test_what_one_file_raises_does_not_end_the_check(gopro, tmp_path, monkeypatch, error):
+    path = gopro / "test/GOPR0001_test/sharp/000002.png"
+    real = paths.read_bytes
+
+    def read(file):
+        if file == path:
+            raise error
+        return real(file)
+
+    monkeypatch.setattr(paths, "read_bytes", read)
+    report = check("gopro", tmp_path)
+    assert f"{path}: " in problems(report)
+    assert {split: found for split, (found, _) in report.counts.items()} == {"train": 10, "test": 10}
+
+
+@pytest.mark.parametrize("files", [[], "x", 3, None, True])
+def test_hashes_of_another_form(gopro, tmp_path, files):
+    content = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps(content | {"files": files}))
+    assert "manifest.json: its 'files' hold no hashes; write the tree again" in problems(check("gopro", tmp_path))
+
+
+def test_a_file_that_cannot_be_hashed_is_one_that_changed(gopro, tmp_path, monkeypatch):
+    def unreadable(file):
+        raise PermissionError(13, "Permission denied", str(file))
+
+    content = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps(content | {"files": {"x": "0"}}))
+    monkeypatch.setattr(paths, "file_sha256", unreadable)
+    assert "60 files are not as this package wrote them" in problems(check("gopro", tmp_path))

@@ -1,8 +1,11 @@
 """The command line: what a user types, and what they are told when it is wrong."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -36,6 +39,29 @@ def test_two_devices_make_one_run(tmp_path, monkeypatch):
     assert (folder / "per_image.csv").is_file()
 
 
+def test_ctrl_c_says_what_is_kept_and_what_goes_on(tmp_path, mini_root):
+    """In a process of its own, as a terminal sends it."""
+    around = os.environ | {"DEBLUR_RUNS": str(tmp_path)}
+    options = ["radn", "--scale", "mini", "--data", str(mini_root)]
+    command = [sys.executable, "-m", "deblur.cli", "train", *options]
+    # What a shell runs in the background ignores the signal, and so does all that it starts.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=around, **pipes, **heard)
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob("radn/*/recipe.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    kept, on = said.strip().splitlines()[-2:]
+    (folder,) = tmp_path.glob("radn/*")
+    assert f"deblur: stopped: 0 of 1100 steps are kept in {folder}; the same command goes on" in kept
+    assert on == f"deblur: to go on: deblur train {' '.join(options)}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -43,13 +69,15 @@ def test_two_devices_make_one_run(tmp_path, monkeypatch):
         (["train", "attentive", "--variant", "x"], "unknown variant of attentive 'x'; choose one of paper"),
         (["train", "attentive", "--scale", "x"], "unknown scale 'x'; choose one of"),
         (["train", "attentive", "--scale", "paper"], "give --data, the folder of GOPRO_Large"),
+        (["plan", "nobody"], "unknown network 'nobody'"),
+        (["data", "mini", "--flavour", "x"], "unknown flavour 'x'"),
         (["train", "attentive", "--data", "no/such/folder"], "no/such/folder"),
         (["reproduce", "nobody"], "no notebook for nobody"),
         (["data", "check", "nobody", "."], "nobody"),
     ],
 )
 def test_a_wrong_argument_ends_with_a_message_and_no_traceback(arguments, message, capsys):
-    assert cli.main(arguments) == 1
+    assert cli.main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("deblur: ")
     assert message in error

@@ -47,7 +47,7 @@ def test_the_listed_pictures_arrive_as_they_are(package, tmp_path, capsys):
     assert cli.main(["data", "photographs", "--out", str(out)]) == 0
     assert {file.name: paths.file_sha256(file) for file in out.iterdir()} == {r["name"]: r["sha256"] for r in package}
     assert cli.main(["data", "photographs", "--out", str(out)]) != 0
-    assert "exists already" in capsys.readouterr().err
+    assert "is already there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

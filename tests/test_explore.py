@@ -30,8 +30,8 @@ def store(tmp_path, monkeypatch):
 def finished(plan, seed=0):
     """A run in the store with random weights, as a training leaves it."""
     network = redraw(plan.network(), seed).eval()
-    save_weights(network, plan.folder / "model.safetensors")
-    paths.write_text(plan.folder / "recipe.json", json.dumps(plan.content))
+    plan.files.write_weights(network)
+    plan.files.write_json("recipe.json", plan.content)
     return network
 
 

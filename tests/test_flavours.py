@@ -150,5 +150,5 @@ def test_one_command_writes_all(capsys):
     assert cli.main(["data", "mini", "--flavour", "all"]) == 0
     roots = capsys.readouterr().out.split()
     assert roots == [str(paths.data_dir() / f"mini-{name}") for name in ("gopro", *flavours.FLAVOURS, "bench")]
-    assert cli.main(["data", "mini", "--flavour", "x"]) == 1
+    assert cli.main(["data", "mini", "--flavour", "x"]) == 2
     assert "choose one of gopro, hide, realblur_j, realblur_r, koehler, dvd, rwbi" in capsys.readouterr().err

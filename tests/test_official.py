@@ -1,5 +1,7 @@
 """The readers of the official trees, on tiny trees written here."""
 
+import os
+import re
 import shutil
 
 import cv2
@@ -22,6 +24,7 @@ from trees import (
     write_rwbi,
 )
 
+from deblur.data import check as check_module
 from deblur.data import official
 from deblur.data.check import check
 from deblur.data.official import BENCHMARKS, DVD_TEST, REALBLUR, DataError, find_pairs, read_image
@@ -405,3 +408,194 @@ def test_truth(tmp_path, rng):
     with pytest.raises(DataError, match=r"truth/000001\.npz: damaged"):
         official.read_truth(pair)
     assert "truth/000001.npz: damaged" in problems(check("gopro", tmp_path))
+
+
+# ------------------------------------------------------------------------------------------------ what is no image
+
+
+def spoil(path, how):
+    """Puts something else in place of a file or folder."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    match how:
+        case "a pipe":
+            os.mkfifo(path)
+        case "a folder":
+            path.mkdir()
+        case "a link that leads nowhere":
+            path.symlink_to("nowhere")
+        case "a link in a circle":
+            path.symlink_to(path.name)
+        case "a link to a folder that holds it":
+            path.symlink_to("..", target_is_directory=True)
+
+
+ODD = ("a pipe", "a folder", "a link that leads nowhere", "a link in a circle", "a link to a folder that holds it")
+
+
+@pytest.mark.parametrize("side", ["blurred", "sharp"])
+@pytest.mark.parametrize("how", ODD)
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_lies_in_place_of_an_image_is_named(tmp_path, rng, name, how, side):
+    write, _, choices = WRITERS[name]
+    write(tmp_path, rng)
+    pairs = find_pairs(name, tmp_path, "test", **choices)
+    path = getattr(pairs[0], side) or pairs[1].blurred
+    spoil(path, how)
+    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: is {how}"):
+        find_pairs(name, tmp_path, "test", **choices)
+    report = check(name, tmp_path)
+    assert f"{path}: is {how}" in problems(report)
+    assert sum(found for found, _ in report.counts.values()) >= 3  # the others were looked at
+
+
+@pytest.mark.parametrize("how", ["a pipe", *ODD[2:]])
+@pytest.mark.parametrize("name", sorted(WRITERS.keys() - {"koehler", "realblur_j", "realblur_r"}))
+def test_what_lies_in_place_of_a_folder_is_named(tmp_path, rng, name, how):
+    """Of those two the files are known by name, wherever they lie, or by a list."""
+    write, _, choices = WRITERS[name]
+    write(tmp_path, rng)
+    path = find_pairs(name, tmp_path, "test", **choices)[0].blurred.parent
+    spoil(path, how)
+    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: is {how}"):
+        find_pairs(name, tmp_path, "test", **choices)
+
+
+def test_links_to_images_and_folders_are_followed(tmp_path, rng):
+    """Large sets lie on other disks."""
+    write_gopro(tmp_path / "disk", rng)
+    whole = tmp_path / "disk/GOPRO_Large/test"
+    for folder in whole.iterdir():
+        for image in folder.glob("sharp/*.png"):
+            image.rename(tmp_path / f"{folder.name}-{image.name}")
+            image.symlink_to(tmp_path / f"{folder.name}-{image.name}")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/GOPRO_Large").symlink_to(tmp_path / "disk/GOPRO_Large", target_is_directory=True)
+    pairs = official.gopro(tmp_path / "here", "test", "blur")
+    assert len(pairs) == 6
+    assert all(official.read_pair(pair) for pair in pairs)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{tree}/x/../gt/gt_1.png",
+        "{tree}/../gt/gt_1.png",
+        "{tree}/scene001/../gt_1.png",
+        "{tree}/scene001/gt/..",
+        "{tree}//gt/gt_1.png",
+        "{tree}/./gt/gt_1.png",
+        "{tree}/../../gt/gt_1.png",
+        "{tree}/C:/gt/gt_1.png",
+        "{tree}\\..\\gt\\gt_1.png",
+        "{tree}/scene001/gt/gt_1\0.png",
+    ],
+)
+def test_a_path_in_a_list_stays_in_its_folder(tmp_path, rng, path, side):
+    """Whatever lies there: what the path leads to exists, one level up."""
+    tree = write_realblur(tmp_path, rng)
+    for part in ("gt", "blur"):
+        shutil.copytree(tree / "scene001" / part, tmp_path / part)
+        shutil.copytree(tree / "scene001" / part, tree / part)
+    line = [f"{tree.name}/scene001/gt/gt_1.png", f"{tree.name}/scene001/blur/blur_1.png"]
+    line[side] = path.format(tree=tree.name).replace("gt", ("gt", "blur")[side])
+    (tmp_path / "RealBlur_J_test_list.txt").write_text(" ".join(line) + "\n")
+    with pytest.raises(DataError, match=r"RealBlur_J_test_list\.txt, line 1: .*take the list from"):
+        official.realblur(tmp_path, "test", "J")
+
+
+# ------------------------------------------------------------------------------------------------ other layouts
+
+
+@pytest.mark.parametrize("sides", [(a, b) for a in ("input", "blur") for b in ("target", "GT", "sharp")])
+@pytest.mark.parametrize("place", ["{split}", "", "{split}/{set}"])
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("flat", "anything"),
+        ("gopro", "GoPro"),
+        ("gopro", "gopro"),
+        ("hide", "HIDE"),
+        ("realblur_j", "RealBlur_J"),
+        ("realblur_r", "RealBlur-R"),
+        ("dvd", "DVD"),
+    ],
+)
+def test_layouts_of_restoration_repositories(tmp_path, rng, name, called, place, sides):
+    """`test/GoPro/{input,target}` beside other sets, and `{blur,sharp}`, for the two sides in all mixtures."""
+    choices = {"variant": "blur"} if name == "gopro" else {}
+    folder = tmp_path / place.format(split="test", set=called)
+    for stem in "ab":
+        sharp, blur, _ = expose(rng)
+        save(folder / sides[0] / f"{stem}.png", blur)
+        save(folder / sides[1] / f"{stem}.png", sharp)
+    if "set" in place and name != "flat":
+        write_flat(tmp_path / "test/Another", rng, splits=("",))
+    pairs = find_pairs(name, tmp_path, "test", **choices)
+    assert [pair.name for pair in pairs] == ["test/a", "test/b"]
+    assert {(pair.blurred.parent, pair.sharp.parent) for pair in pairs} == {(folder / sides[0], folder / sides[1])}
+    report = check(name, tmp_path, splits=["test"], **choices)
+    assert report.counts["test"][0] == 2
+    assert report.form == "flat"
+    if place:
+        with pytest.raises(DataError, match="no train split"):
+            find_pairs(name, tmp_path, "train", **choices)
+
+
+def test_a_folder_called_as_the_variant_is_read_as_no_other(tmp_path, rng):
+    for part, image in zip(("sharp", "blur", "blur_gamma"), expose(rng)):
+        save(tmp_path / "test" / part / "a.png", image)
+    for variant in ("blur", "blur_gamma"):
+        (pair,) = official.gopro(tmp_path, "test", variant)
+        assert pair.blurred.parent.name == variant
+    assert [choice["variant"] for choice in check_module._choices_there("gopro", tmp_path)] == ["blur", "blur_gamma"]
+    shutil.rmtree(tmp_path / "test/blur_gamma")
+    with pytest.raises(DataError, match="no test split"):
+        official.gopro(tmp_path, "test", "blur_gamma")
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (("test/input", "test/blur", "test/target"), r"test: holds input and blur, which mean the same; keep one"),
+        (("test/input", "test/target", "test/GT"), r"test: holds target and GT, which mean the same; keep one"),
+        (("test/input", "test/target", "test/GoPro/input", "test/GoPro/target"), r"pairs of test lie in .*GoPro"),
+        (("input", "target", "test/input", "test/target"), r"pairs of test lie in .*; give the folder that you mean"),
+        (("test/GoPro/input", "test/GoPro/target", "test/gopro/input", "test/gopro/target"), r"pairs of test lie in"),
+        (("test/input",), r"test/target: folder is missing"),
+        (("test/target",), r"test/input: folder is missing"),
+    ],
+)
+@pytest.mark.parametrize("name", ["gopro", "flat"])
+def test_nothing_is_guessed_where_two_layouts_are_there(tmp_path, rng, name, places, message):
+    for place in places:
+        save(tmp_path / place / "a.png", expose(rng)[0])
+    choices = WRITERS[name][2]
+    with pytest.raises(DataError, match=message):
+        find_pairs(name, tmp_path, "test", **choices)
+    assert re.search(message, problems(check(name, tmp_path, splits=["test"], **choices)))
+
+
+def test_the_official_tree_comes_first(tmp_path, rng):
+    write_gopro(tmp_path, rng)
+    write_flat(tmp_path, rng)
+    for part in ("input", "target"):
+        save(tmp_path / "test/GoPro" / part / "a.png", expose(rng)[0])
+    pairs = official.gopro(tmp_path, "test", "blur")
+    assert {pair.form for pair in pairs} == {"official"}
+    assert len(pairs) == 6
+
+
+@pytest.mark.parametrize("root", ["test", "test/GoPro"])
+def test_a_folder_of_the_test_split_is_not_trained_on(tmp_path, rng, root):
+    for part in ("input", "target"):
+        save(tmp_path / root / part / "a.png", expose(rng)[0])
+    assert len(official.gopro(tmp_path / root, "test", "blur")) == 1
+    with pytest.raises(DataError, match=r"asked for train, but the folder (is called|lies in) test; give its parent"):
+        official.gopro(tmp_path / root, "train", "blur")
+
+
+def test_gaps_of_any_numbers():
+    assert official.gaps([5, 1, 2, 5]) == [range(3, 5)]
+    assert official.gaps([]) == official.gaps([7]) == official.gaps([1, 2, 3]) == []
+    assert official.gaps([1, 10**30]) == [range(2, 10**30)]

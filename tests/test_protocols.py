@@ -1,14 +1,17 @@
 """The official protocols on layout-true trees, through the command line: tables, restored folders, resuming, errors."""
 
+import os
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from damage import without_flock
 from PIL import Image
 from scipy import ndimage
 from skimage import data
-from trees import save, write_dvd, write_flat
+from trees import WRITERS, save, write_dvd, write_flat
 
 from deblur import cli, evaluation, metrics, models, paths, recipes, store
 from deblur.data import flavours, mini, official
@@ -86,7 +89,7 @@ def test_a_protocol_that_does_not_fit_names_those_that_do(benchmark, protocol, t
     if protocol in fitting:
         assert evaluation.protocol_for(protocol, benchmark) is evaluation.PROTOCOLS[protocol]
         return
-    assert evaluate(benchmark, protocol, tmp_path / "x.csv", "--blurred", root=tmp_path) == 1
+    assert evaluate(benchmark, protocol, tmp_path / "x.csv", "--blurred", root=tmp_path) == 2
     error = capsys.readouterr().err
     assert (" or ".join(fitting) or "it has no sharp images") in error
 
@@ -106,17 +109,17 @@ def test_protocols_are_named_as_in_metrics():
     ],
 )
 def test_incomplete_requests(arguments, message, capsys):
-    assert cli.main(["evaluate", *arguments]) == 1
+    assert cli.main(["evaluate", *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "message"),
-    [("x", "unknown benchmark 'x'"), ("gopro", "give --data-variant"), ("hide", "HIDE_dataset")],
+    ("benchmark", "status", "message"),
+    [("x", 2, "unknown benchmark 'x'"), ("gopro", 2, "give --data-variant"), ("hide", 1, "HIDE_dataset")],
 )
-def test_wrong_benchmark_choice_or_tree(benchmark, message, tmp_path, capsys):
+def test_wrong_benchmark_choice_or_tree(benchmark, status, message, tmp_path, capsys):
     options = ["--root", tmp_path, "--protocol", "full_rgb8", "--out", tmp_path / "x.csv"]
-    assert cli.main(["evaluate", "--blurred", "--benchmark", benchmark, *map(str, options)]) == 1
+    assert cli.main(["evaluate", "--blurred", "--benchmark", benchmark, *map(str, options)]) == status
     assert message in capsys.readouterr().err
 
 
@@ -321,7 +324,7 @@ def test_weights_are_scored_and_loaded_strictly(tmp_path, capsys):
     recipe = recipes.recipe("attentive", "paper", "smoke")
     store.save_weights(models.build("attentive", **recipe.config), tmp_path / "w.safetensors")
     network = ["--weights", tmp_path / "w.safetensors", "--network", "attentive"]
-    assert evaluate("rwbi", "full_rgb8", tmp_path / "x.csv", *network) == 1
+    assert evaluate("rwbi", "full_rgb8", tmp_path / "x.csv", *network) == 2
     assert (
         evaluate("gopro", "full_rgb8", tmp_path / "x.csv", *network, "--scale", "smoke", "--split", "validation") == 0
     )
@@ -383,7 +386,7 @@ def test_a_half_written_line_is_dropped(kept, again, evaluation_of, tmp_path, ca
     rest = Interrupted()
     evaluation_of(rest)
     assert len(rest.names) == again
-    assert ("damaged ones are made again" in caplog.text) == (kept != 0)
+    assert ("damaged rows are made again" in caplog.text) == (kept != 0)
     assert (tmp_path / "x.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
@@ -400,16 +403,24 @@ def test_a_changed_digit_in_the_journal_is_found(evaluation_of, tmp_path):
     assert (tmp_path / "x.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-def test_rows_of_another_method_or_of_changed_files_are_not_used(evaluation_of, flat_tree):
-    other = Interrupted(stop=2)
-    with pytest.raises(KeyboardInterrupt):
+def test_rows_of_another_method_stay(evaluation_of, tmp_path):
+    before = (tmp_path / "x.csv.journal").read_bytes()
+    other = Interrupted()
+    with pytest.raises(FileExistsError, match=r"x\.csv\.journal belongs to other work; finish that, remove it"):
         evaluation_of(other, called="another")
-    assert other.names == ["test/a", "test/b"]
+    assert not other.names
+    assert (tmp_path / "x.csv.journal").read_bytes() == before
+    rest = Interrupted()
+    evaluation_of(rest)
+    assert rest.names == ["test/d"]
+
+
+def test_rows_of_changed_files_are_not_used(evaluation_of, flat_tree):
     pair = flat_tree[1][0]
     save(pair.blurred, official.read_image(pair.sharp))
     rest = Interrupted()
-    table = evaluation_of(rest, called="another")
-    assert rest.names == ["test/a", "test/c", "test/d"]
+    table = evaluation_of(rest)
+    assert rest.names == ["test/a", "test/d"]
     assert np.isinf(table["psnr_db"].iloc[0])
 
 
@@ -427,12 +438,163 @@ def test_a_restored_image_that_changed_is_scored_again(flat_tree, tmp_path):
 
 def test_a_journal_gives_back_what_was_written(tmp_path):
     row = {"name": "é", "x": 0.1 + 0.2, "inf": np.inf, "nan": np.nan, "n": 3, "yes": True, "none": None}
-    journal = Journal(tmp_path / "j", {"of": 1})
-    journal.append("a", "s", row)
-    again = Journal(tmp_path / "j", {"of": 1})
-    assert not again.dropped
-    stamp, found = again.rows["a"]
+    with Journal(tmp_path / "j", {"of": 1}) as journal:
+        journal.append("a", "s", row)
+    with Journal(tmp_path / "j", {"of": 1}) as again:
+        assert not again.dropped
+        stamp, found = again.rows["a"]
     assert stamp == "s"
     assert repr(found) == repr(row)
-    assert Journal(tmp_path / "j", {"of": 2}).rows == {}
-    assert Journal(tmp_path / "j", {"of": 2}).dropped is False
+    with pytest.raises(FileExistsError, match="j belongs to other work"):
+        Journal(tmp_path / "j", {"of": 2})
+
+
+def test_a_journal_without_rows_is_in_nobodys_way(tmp_path):
+    with Journal(tmp_path / "j", {"of": 1}):
+        pass
+    assert not (tmp_path / "j").exists()
+    with Journal(tmp_path / "j", {"of": 1}):
+        left = (tmp_path / "j").read_bytes()
+    for there in (b"", left):  # of a killed call
+        (tmp_path / "j").write_bytes(there)
+        with Journal(tmp_path / "j", {"of": 2}) as journal:
+            journal.append("a", "s", {})
+        with Journal(tmp_path / "j", {"of": 2}) as journal:
+            assert list(journal.rows) == ["a"]
+            assert not journal.dropped
+            journal.remove()
+
+
+@pytest.mark.parametrize("there", [b"a letter", b"a letter\nof two lines\n", b"\n", b"00000000 {}\n"])
+def test_what_is_no_journal_stays(tmp_path, there):
+    (tmp_path / "j").write_bytes(there)
+    with pytest.raises(FileExistsError, match="j belongs to other work"):
+        Journal(tmp_path / "j", {"of": 1})
+    assert (tmp_path / "j").read_bytes() == there
+
+
+@pytest.mark.parametrize("flock", [True, False], ids=["flock", "no flock"])
+def test_one_call_at_a_time_holds_a_journal(tmp_path, monkeypatch, flock):
+    if not flock:
+        without_flock(monkeypatch)
+    with Journal(tmp_path / "j", {"of": 1}) as journal:
+        journal.append("a", "s", {})
+        with pytest.raises(BlockingIOError, match="j is in use: another call"):
+            Journal(tmp_path / "j", {"of": 1})
+        journal.remove()
+        with Journal(tmp_path / "j", {"of": 1}) as other:  # which the first, when it ends, leaves alone
+            other.append("b", "s", {})
+    with Journal(tmp_path / "j", {"of": 1}) as other:
+        assert list(other.rows) == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["j"]
+
+
+RESTORED = {
+    "gopro": ["GOPRO_Large/test/{seq}/blur/{stem}", "test/{seq}/blur/{stem}", "{seq}/blur/{stem}", "a/b/{seq}/{stem}"],
+    "hide": ["HIDE_dataset/test/{seq}/{stem}", "test/{seq}/{stem}", "x/{stem}"],
+    "realblur_j": ["RealBlur-J_ECC_IMCORR_centroid_itensity_ref/{seq}/blur/{stem}", "{seq}/blur/{stem}"],
+    "dvd": ["quantitative_datasets/{seq}/input/{stem}", "{seq}/input/{stem}"],
+    "koehler": ["BlurryImages/{stem}", "a/b/{stem}"],
+    "flat": ["test/input/{stem}", "input/{stem}", "x/test/{stem}"],
+}
+
+
+@pytest.mark.parametrize(("benchmark", "layout"), [(name, layout) for name in RESTORED for layout in RESTORED[name]])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".TIF"])
+def test_a_restored_tree_is_taken_as_it_is(benchmark, layout, suffix, tmp_path):
+    write, _, choices = WRITERS[benchmark]
+    write(tmp_path / "tree", np.random.default_rng(2))
+    pairs = official.find_pairs(benchmark, tmp_path / "tree", "test", **choices)
+    wanted = {}
+    for pair in pairs:
+        wanted[pair.name] = tmp_path / "out" / f"{layout.format(seq=pair.sequence, stem=pair.blurred.stem)}{suffix}"
+        wanted[pair.name].parent.mkdir(parents=True, exist_ok=True)
+        wanted[pair.name].touch()
+    protocol = next(name for name, entry in evaluation.PROTOCOLS.items() if benchmark in entry["benchmarks"])
+    assert evaluation.restored_files(tmp_path / "out", pairs, protocol) == wanted
+    missing = wanted.pop(pairs[0].name)
+    missing.unlink()
+    with pytest.raises(official.DataError, match=r"out: 1 missing"):
+        evaluation.restored_files(tmp_path / "out", pairs, protocol)
+    missing.with_name(f"{missing.stem}-restored{suffix}").touch()
+    with pytest.raises(official.DataError, match=r"out: .*missing.* extra"):
+        evaluation.restored_files(tmp_path / "out", pairs, protocol)
+
+
+def test_a_restored_name_that_two_images_fit_is_none(tmp_path):
+    write, _, choices = WRITERS["gopro"]
+    write(tmp_path / "tree", np.random.default_rng(2))
+    pairs = official.find_pairs("gopro", tmp_path / "tree", "test", **choices)
+    for above in ("blur", "blur_gamma"):
+        for pair in pairs:
+            path = tmp_path / "out" / pair.sequence / above / f"{pair.blurred.stem}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    with pytest.raises(official.DataError, match=r"6 missing .*12 extra .*; \S+/blur/000001 is not \S+/000001; images"):
+        evaluation.restored_files(tmp_path / "out", pairs, "full_rgb8")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "is a pipe, not an image"),
+        (lambda path: path.symlink_to(path.name), "is a link in a circle, not an image"),
+        (lambda path: path.symlink_to("nowhere"), "is a link that leads nowhere, not an image"),
+        (lambda path: path.mkdir(), "is a folder, not an image"),
+    ],
+)
+def test_what_is_no_restored_image_is_named(make, message, flat_tree, tmp_path):
+    _, pairs = flat_tree
+    folder = restore_into(tmp_path / "restored", pairs)
+    (folder / "test/a.png").unlink()
+    make(folder / "test/a.png")
+    with pytest.raises(official.DataError, match=rf"test/a\.png: {message}"):
+        evaluation.restored_files(folder, pairs, "full_rgb8")
+
+
+def test_a_folder_of_other_files_is_named(flat_tree, tmp_path):
+    _, pairs = flat_tree
+    (tmp_path / "out").mkdir()
+    with pytest.raises(official.DataError, match=r"out: holds no images; read are \.bmp, \.jpeg"):
+        evaluation.restored_files(tmp_path / "out", pairs, "full_rgb8")
+    (tmp_path / "out/a.npy").touch()
+    (tmp_path / "out/b.heic").touch()
+    with pytest.raises(official.DataError, match=r"out: holds no images but \.heic, \.npy; read are"):
+        evaluation.restored_files(tmp_path / "out", pairs, "full_rgb8")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"hello", "not a whole safetensors file"),
+        (b"\x08\0\0\0\0\0\0\0{}      ", "holds the weights of another network"),
+        (b"\xff" * 9, "not a whole safetensors file"),
+        (b"<html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        ("pipe", "is a pipe"),
+        ("folder", "is a folder"),
+        ("circle", "is a link in a circle"),
+        ("pth", "with 'deblur weights import'"),
+        (None, "No such file"),
+    ],
+)
+def test_what_are_no_weights_to_score(content, message, flat_tree, tmp_path, capsys):
+    root, _ = flat_tree
+    path = tmp_path / "w.safetensors"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == "pipe":
+        os.mkfifo(path)
+    elif content == "folder":
+        path.mkdir()
+    elif content == "circle":
+        path.symlink_to(path.name)
+    elif content == "pth":
+        torch.save({"a": torch.ones(2)}, path)
+    options = ["--weights", path, "--network", "attentive", "--scale", "smoke"]
+    assert evaluate("flat", "full_rgb8", tmp_path / "x.csv", *options, root=root) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("deblur: ")
+    assert "w.safetensors" in error
+    assert message in error

@@ -1,6 +1,10 @@
 """A tree from somebody's own pictures: the pairs, the splits, and what is said when the pictures will not do."""
 
 import json
+import math
+import os
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -176,8 +180,8 @@ def test_the_command(album, tmp_path, capsys):
     assert run(*options) == 0
     assert "train 6\nvalidation 2\ntest 2" in capsys.readouterr().out
     assert cli.main(["data", "check", "gopro", str(tmp_path / "tree"), "--split", "test", "--split", "train"]) == 0
-    assert run(*options) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert run(*options) == 2
+    assert "is already there" in capsys.readouterr().err
 
 
 def test_pictures_that_will_not_do_are_named(album, tmp_path, capsys):
@@ -185,17 +189,18 @@ def test_pictures_that_will_not_do_are_named(album, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert run("--photos", tmp_path / "empty", *new) == 1
     assert "empty: 0 photographs found (.bmp, .jpeg" in capsys.readouterr().err
-    assert run("--photos", tmp_path / "nowhere", *new) == 1
+    assert run("--photos", tmp_path / "nowhere", *new) == 2
     assert "no such folder" in capsys.readouterr().err
     assert run("--photos", album, *new) == 1  # frames of 720x1280
     error = capsys.readouterr().err
     assert "cat.png: too small, is 280x200 (height x width) but 1382x822 are needed" in error
     assert error.count("too small") == 5
-    assert run("--photos", album, "--out", album / "tree") == 1
+    assert run("--photos", album, "--out", album / "tree") == 2
     assert "lies inside" in capsys.readouterr().err
-    for wrong in (["--frames", 0], ["--size", 8, 90], ["--path-px", 4, 2]):
-        assert run("--photos", album, *new, *wrong) == 1
-        assert "asked for; give" in capsys.readouterr().err
+    far = {"path_px": (1.0, math.inf)}
+    for wrong in ({"frames": 0}, {"size": (8, 90)}, {"path_px": (4, 2)}, {"path_px": (math.nan, 2)}, far):
+        with pytest.raises(official.DataError, match="asked for; give"):
+            synthesis.synthesize(album, tmp_path / "tree", **wrong)
     assert not (tmp_path / "tree").exists()
 
 
@@ -232,3 +237,27 @@ def test_faults_of_clips_are_named(clips, tmp_path, capsys):
     Image.new("RGB", (60, 60)).save(clips / "a/frame_111.png")
     assert run("--photos", clips, "--out", tmp_path / "tree", "--video") == 1
     assert "frame_111.png: is 60x60, the clip's first frame 64x96" in capsys.readouterr().err
+
+
+def test_frames_numbered_by_the_clock(clips, tmp_path, capsys):
+    """What is missing between far numbers is told as ranges, and never counted through."""
+    for number, name in ((101, "17"), (102, "1_700_000_000_000_000")):
+        (clips / f"a/frame_{number}.png").rename(clips / f"a/frame_{name.replace('_', '')}.png")
+    assert run("--photos", clips, "--out", tmp_path / "tree", "--video") == 1
+    error = capsys.readouterr().err
+    assert re.search(r"a: frames 18 to \d+, .* to 1699999999999999 are missing", error), error
+
+
+@pytest.mark.parametrize("video", [[], ["--video"]])
+def test_what_is_no_picture_is_named(album, clips, tmp_path, capsys, video):
+    source = clips if video else shutil.copytree(album, tmp_path / "photos")
+    folder = source / "a" if video else source
+    os.mkfifo(folder / "pipe_1.png")
+    (folder / "gone_2.jpg").symlink_to("nowhere")
+    (folder / "loop_3.tif").symlink_to("loop_3.tif")
+    (folder / "folder_4.png").mkdir()
+    assert run("--photos", source, "--out", tmp_path / "tree", *video, "--size", 64, 96, "--path-px", 2, 4) == 1
+    error = capsys.readouterr().err
+    kinds = {"pipe_1.png": "a pipe", "gone_2.jpg": "a link that leads nowhere", "loop_3.tif": "a link in a circle"}
+    for name, kind in (kinds | {"folder_4.png": "a folder"}).items():
+        assert f"{folder / name}: is {kind}, not a picture; remove it" in error

@@ -158,7 +158,7 @@ def test_show_rounds_and_blanks():
 def test_status_counts_rows_and_write_status_replaces_only_the_table(tmp_path, monkeypatch):
     monkeypatch.setenv("DEBLUR_RESULTS", str(tmp_path / "results"))
     monkeypatch.setattr(paths, "project_root", lambda: tmp_path)
-    folder = tables.folder("mini", "attentive")
+    folder = tmp_path / "results" / "mini" / "attentive"
     (folder / "tables").mkdir(parents=True)
     rows = {"psnr_db_printed": [1.0, 2.0, None], "psnr_db_measured": [1.0, None, 2.0]}  # the last is ours
     rows["runtime_ms_measured"] = [None, None, 3.0]  # one measured cell makes a row live

@@ -6,6 +6,8 @@ this package, with the translated checkpoint, must make the same of it.
 """
 
 import json
+import os
+import re
 import struct
 import zipfile
 from collections import OrderedDict
@@ -584,7 +586,7 @@ def test_a_folder_with_a_file_for_every_part(tmp_path):
     (folder / "encoder_lv2.pth").unlink()
     (folder / "encoder_lv2.pkl").unlink()
     with pytest.raises(ValueError, match=r"missing hierarchy\.levels\.1\.encoder"):
-        weights.import_published("dmphn", folder)
+        weights.import_published("dmphn", folder, overwrite=True)
 
 
 # ------------------------------------------------------------------------------------------------ what does not belong
@@ -616,7 +618,7 @@ def test_strict_and_nothing_written_after_an_error(small, tmp_path, capsys, chan
     with pytest.raises(ValueError, match=message) as raised:
         weights.import_published("mtrnn", source, out=out)
     assert str(raised.value).startswith(str(source))
-    assert not out.parent.exists()
+    assert not list(out.parent.iterdir())
 
 
 def test_an_older_import_survives_a_failed_one(small, tmp_path, monkeypatch):
@@ -625,7 +627,7 @@ def test_an_older_import_survives_a_failed_one(small, tmp_path, monkeypatch):
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr(weights.json, "dumps", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        weights.import_published("mtrnn", source, out=out)
+        weights.import_published("mtrnn", source, out=out, overwrite=True)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -737,17 +739,18 @@ def test_wrong_arguments(small, tmp_path, capsys):
     save_file(small[0], same)
     before = same.read_bytes()
     for arguments, message in [
-        (["mtrnn", tmp_path / "none.pth"], "none.pth does not exist; mtrnn needs model_best.pt from github.com/Dong1P"),
         (["srn", source], "srn has no weights to import"),
         (["nobody", source], "unknown network 'nobody'"),
         (["mtrnn", source, "--variant", "x"], "unknown variant of mtrnn 'x'; choose one of paper"),
         (["mtrnn", source, "--out", tmp_path / "o.pth"], "give --out a name that ends in .safetensors"),
-        (["mtrnn", same, "--out", same], "is the file to import; give another --out"),
+        (["mtrnn", same, "--out", same], "is an input, and these are never overwritten; give another name"),
     ]:
-        assert cli.main(["weights", "import", *map(str, arguments)]) == 1
+        assert cli.main(["weights", "import", *map(str, arguments)]) == 2
         error = capsys.readouterr().err
         assert error.startswith("deblur: ")
         assert message in error
+    assert cli.main(["weights", "import", "mtrnn", str(tmp_path / "none.pth")]) == 1
+    assert "none.pth does not exist; mtrnn needs model_best.pt from github.com/Dong1P" in capsys.readouterr().err
     assert same.read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"w.pth", "s.safetensors"}
 
@@ -757,3 +760,221 @@ def test_translated_weights_are_refused_by_another_network(small, tmp_path):
     store.load_weights(models.build("mtrnn"), out)
     with pytest.raises(ValueError, match="holds the weights of another network or size"):
         store.load_weights(models.build("mtrnn", widths=(16, 32, 64)), out)
+
+
+# -------------------------------------------------------------------------------------------- what a file may declare
+
+FAR = 10**12
+"""Elements: no machine has that much, and what asks for it is ended by the system."""
+
+
+class Call:
+    """Unpickling it calls what checkpoints of weights may call, with any arguments."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def view(shape, stride, offset=0):
+    """A tensor of four numbers that says to be of another shape."""
+    storage = torch.storage.TypedStorage(
+        wrap_storage=torch.arange(4.0).untyped_storage(), dtype=torch.float32, _internal=True
+    )
+    return Call(torch._utils._rebuild_tensor_v2, storage, offset, shape, stride, False, OrderedDict())
+
+
+DECLARED = {
+    "no stride": lambda: torch.zeros(1).expand(FAR),
+    "no stride, 2-D": lambda: torch.zeros(3, 1).expand(3, FAR // 3),
+    "no data": lambda: torch.empty(FAR, device="meta"),
+    "a view beyond its storage": lambda: view((FAR,), (1,)),
+    "a stride beyond its storage": lambda: view((2,), (FAR,)),
+    "an offset beyond its storage": lambda: view((1,), (1,), FAR),
+    "a size that overflows": lambda: view((2**62, 2**62), (1, 1)),
+    "a negative size": lambda: view((-1,), (1,)),
+    "a constructor of tensors": lambda: Call(torch.FloatTensor, FAR),
+    "a constructor of any tensors": lambda: Call(torch.Tensor, 10**6, 10**6),
+    "an array of bytes": lambda: Call(bytearray, FAR),
+    "sparse": lambda: torch.sparse_coo_tensor(torch.zeros(1, 1, dtype=torch.long), torch.ones(1), (FAR,)),
+    "sparse by rows": lambda: torch.eye(3).to_sparse_csr(),
+    "quantised": lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+    "nested": lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    "complex": lambda: torch.ones(3, dtype=torch.complex64),
+    "8 bits": lambda: torch.ones(3).to(torch.float8_e4m3fn),
+    "little without data": lambda: torch.empty(3, device="meta"),
+}
+
+NO_WEIGHTS = ("sparse", "sparse by rows", "complex", "8 bits", "little without data")
+"""Kinds that do no harm beside the weights; PyTorch does not read all of them in its older form."""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("place", ["state_dict", "beside"])
+@pytest.mark.parametrize("kind", DECLARED)
+def test_what_a_checkpoint_declares_is_refused_before_it_is_allocated(kind, place, legacy, tmp_path, monkeypatch):
+    tensor = DECLARED[kind]()
+    content = {"state_dict": {"a.weight": torch.ones(2)}}
+    if place == "state_dict":
+        content["state_dict"]["b.weight"] = tensor
+    else:
+        content["optimizer"] = {"state": [{"exp_avg": tensor}]}
+    torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
+    before = peak_bytes()
+    found, message = outcome(tmp_path / "w.pth")
+    assert peak_bytes() - before < 2 * 10**9
+    small_and_no_weights = place == "beside" and kind in NO_WEIGHTS
+    assert found == {"a.weight"} if small_and_no_weights and not message else message
+    assert re.match(r"(declares a tensor of|holds|is damaged|$)", message)
+    assert len(message) < 400
+    assert "\n" not in message
+
+
+def outcome(path):
+    """The names that a file gives, and what is said of it."""
+    try:
+        return weights.read(path).keys(), ""
+    except ValueError as error:
+        name, _, message = str(error).partition(" ")
+    assert name == str(path)
+    return None, message
+
+
+def peak_bytes():
+    """Of the memory that this process ever asked for, used or not."""
+    with open("/proc/self/status") as stream:
+        return next(1024 * int(line.split()[1]) for line in stream if line.startswith("VmPeak"))
+
+
+def declared_storage(path, numel, legacy, monkeypatch):
+    """A checkpoint whose storage is said to be of `numel` elements and has four."""
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.storage.TypedStorage, "_size", lambda self: numel)
+        torch.save({"a": view((4,), (1,))}, path, _use_new_zipfile_serialization=not legacy)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("numel", [5, 10**4, 10**9, FAR, 2**62])
+def test_a_storage_larger_than_the_file(tmp_path, numel, legacy, monkeypatch):
+    declared_storage(tmp_path / "w.pth", numel, legacy, monkeypatch)
+    before = peak_bytes()
+    with pytest.raises(ValueError, match=r"w\.pth (declares a tensor of|is damaged)"):
+        weights.read(tmp_path / "w.pth")
+    assert peak_bytes() - before < 10**9
+
+
+@pytest.mark.parametrize("sizes", [(FAR,), (10**9, 10**9), (5,)])
+def test_safetensors_that_declare_more_than_they_hold(tmp_path, sizes):
+    bytes_declared = 4 * int(np.prod([float(size) for size in sizes]))
+    header = {"a": {"dtype": "F32", "shape": sizes, "data_offsets": [0, bytes_declared]}}
+    text = json.dumps(header).encode()
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(16))
+    with pytest.raises(ValueError, match=r"w\.safetensors is damaged"):
+        weights.read(tmp_path / "w.safetensors")
+
+
+def test_a_compressed_checkpoint_is_not_unpacked(tmp_path):
+    torch.save({"a": torch.zeros(10**6)}, tmp_path / "w.pth")
+    with zipfile.ZipFile(tmp_path / "w.pth") as archive, zipfile.ZipFile(tmp_path / "c.pth", "w") as packed:
+        for entry in archive.infolist():
+            packed.writestr(entry.filename, archive.read(entry), zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match=r"c\.pth is compressed, which PyTorch's checkpoints are not"):
+        weights.read(tmp_path / "c.pth")
+
+
+def looped():
+    content = {}
+    content["model"] = {"state_dict": content}
+    return content
+
+
+def nested(depth):
+    content = {"a": torch.ones(1)}
+    for _ in range(depth):
+        content = {"model": content}
+    return content
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {1: torch.ones(1)},
+        {b"a": torch.ones(1)},
+        {None: torch.ones(1)},
+        {"a": torch.ones(1), 7: torch.ones(1)},
+        {("a", "b"): torch.ones(1)},
+        {"a\nb": torch.ones(1)},
+        {"\x1b[2J": torch.ones(1)},
+        {"a" * 10_000: torch.ones(1)},
+        {10**5000: 1},
+        {"a" * 10_000: 1},
+        {"state_dict": {"\n": 3}},
+        {"state_dict": {}},
+        {"state_dict": []},
+        looped(),
+        [],
+        (),
+        None,
+        "weights",
+        10**5000,
+        float("nan"),
+        [[[]]],
+        OrderedDict(),
+        torch.Size([3]),
+        torch.float32,
+        {"a": {"b": {"c": torch.ones(1)}}},
+    ],
+    ids=range(25),
+)
+def test_whatever_a_checkpoint_holds_the_message_is_one_line_with_its_name(tmp_path, content, legacy):
+    torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ValueError, match=r"w\.pth (holds|is damaged)") as raised:
+        weights.read(tmp_path / "w.pth")
+    assert len(str(raised.value)) < 600 + len(str(tmp_path))
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("depth", [1, 100, 200])
+def test_wrappers_in_wrappers(tmp_path, depth):
+    torch.save(nested(depth), tmp_path / "w.pth")
+    assert weights.read(tmp_path / "w.pth").keys() == {"a"}
+
+
+@pytest.mark.parametrize("network", ["mtrnn", "dmphn"])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "is a pipe"),
+        (lambda path: path.symlink_to(path.name), "is a link in a circle"),
+        (lambda path: path.symlink_to("nowhere"), "is a link that leads nowhere"),
+    ],
+)
+def test_what_is_no_file_of_weights(tmp_path, network, make, message):
+    """As the file itself, and as one of a folder's parts."""
+    part = tmp_path / "encoder_lv1.pkl"
+    make(part)
+    source = part if network == "mtrnn" else tmp_path
+    with pytest.raises(ValueError, match=rf"encoder_lv1\.pkl {message}, not a file of weights"):
+        weights.import_published(network, source)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_damage_of_a_checkpoint_is_told_or_harmless(tmp_path, seed):
+    """Some bytes changed at random: tensors of the same names and shapes, or a message with the file's name."""
+    rng = np.random.default_rng(seed)
+    tensors = {"a.weight": torch.ones(2, 3), "b.bias": torch.zeros(4)}
+    path = tmp_path / ("w.safetensors" if seed % 3 == 0 else "w.pth")
+    save_file(tensors, path) if seed % 3 == 0 else torch.save(
+        tensors, path, _use_new_zipfile_serialization=seed % 3 > 1
+    )
+    data = bytearray(path.read_bytes())
+    for place in rng.integers(0, len(data), 3):
+        data[place] = rng.integers(256)
+    path.write_bytes(data)
+    found, message = outcome(path)
+    assert bool(message) == (found is None)
+    assert "\n" not in message

@@ -5,7 +5,6 @@ unreadable, swapped or changed, each by name and with the remedy; the variant fo
 look like where it is not there.
 """
 
-import json
 import math
 import os
 import re
@@ -13,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 
 import cv2
@@ -32,7 +32,10 @@ from deblur.data.official import (
     expected_counts,
     fault,
     few,
+    gaps,
+    holds_pairs,
     manifest_path,
+    open_manifest,
     read_image,
     read_manifest,
     read_truth,
@@ -139,19 +142,25 @@ def check(
 
 def _splits_there(report: Report) -> tuple[str, ...]:
     splits = BENCHMARKS[report.benchmark]["splits"]
-    if not (report.root / "input").is_dir():
+    if not any(holds_pairs(report.root, variant) for variant in _variants(report.benchmark)):
         return splits
-    # input/ and target/ directly in the root are one split, and only the root's name can say which
-    split = report.root.name if report.root.name in splits else "test"
-    report.notes.append(f"{report.root}: holds one input/ only, judged as the {split} split")
+    # input/ and target/ directly in the root are one split, and only a name above can say which
+    split = next((name for name in (report.root.name, report.root.parent.name) if name in splits), "test")
+    report.notes.append(f"{report.root}: holds the pairs of one split only, judged as the {split} split")
     return (split,)
 
 
+def _variants(name: str) -> tuple[str, ...]:
+    """The names of a benchmark's blurred folders, where it has a choice."""
+    return BENCHMARKS[name].get("choices", {}).get("variant", ("blur",))
+
+
 def _choices_there(name: str, root: Path) -> list[dict[str, str]]:
-    variants = BENCHMARKS[name].get("choices", {}).get("variant", (None,))
-    base = below(root, "GOPRO_Large")
-    there = [variant for variant in variants if variant and any(base.glob(f"*/*/{variant}"))]
-    return [{"variant": variant} if variant else {} for variant in there or variants[:1]]
+    if "variant" not in BENCHMARKS[name].get("choices", {}):
+        return [{}]
+    variants, base = _variants(name), below(root, "GOPRO_Large")
+    there = [v for v in variants if any(chain.from_iterable(base.glob(f"{above}{v}") for above in ("*/*/", "*/", "")))]
+    return [{"variant": variant} for variant in there or variants[:1]]
 
 
 def _counts_written(report: Report, base: Path) -> dict[str, int] | None:
@@ -225,7 +234,9 @@ def _open(facts: _Facts, path: Path) -> np.ndarray | None:
         return read_image(path)
     except DataError as error:
         facts.problems.append(str(error))
-        return None
+    except MemoryError:
+        facts.problems.append(fault(path, "needs more memory than there is", "check it on a larger machine"))
+    return None
 
 
 def _examine_truth(facts: _Facts, pair: Pair) -> None:
@@ -310,20 +321,25 @@ def _judge_numbering(report: Report, split: str, scan: Scan, expected: int | Non
         if number and (video is True or (video == "nested" and pair.sequence != split)):
             folders[pair.blurred.parent, pair.blurred.stem[: number.start()]].append(number.group())
     for (folder, prefix), digits in folders.items():
-        gaps = _gaps(map(int, digits))
-        if not gaps:
+        count, first = _lacking(map(int, digits))
+        if not count:
             continue
         width = len(digits[0])
-        named = few(f"{prefix}{number:0{width}d}" for number in gaps)
+        named = _named([f"{prefix}{number:0{width}d}" for number in first], count)
         if expected == len(scan.pairs):
             report.notes.append(f"{folder}: the numbering skips {named}, but no pair is lacking")
         else:
-            report.fault(folder, f"{len(gaps)} frames missing in the numbering: {named}")
+            report.fault(folder, f"{count} frames missing in the numbering: {named}")
 
 
-def _gaps(numbers: Iterable[int]) -> list[int]:
-    present = set(numbers)
-    return sorted(set(range(min(present), max(present) + 1)) - present)
+def _lacking(numbers: Iterable[int]) -> tuple[int, list[int]]:
+    """How many numbers are missing between the first and the last, and the first few: a stray name may leave 10^20."""
+    found = gaps(numbers)
+    return sum(gap.stop - gap.start for gap in found), list(islice(chain.from_iterable(found), 5))
+
+
+def _named(first: list[str], count: int) -> str:
+    return ", ".join(first) + (f" and {count - len(first)} more" if count > len(first) else "")
 
 
 def _judge_images(report: Report, split: str, variant: str | None, pairs: list[Pair], facts: dict) -> None:
@@ -383,10 +399,10 @@ def _judge_frames(report: Report, scans: dict, manifest: dict | None) -> None:
         image, trajectory, _ = map(int, re.findall(r"\d+", pair.frames[0].stem))
         numbers = [int(path.stem.rpartition("_")[2]) for path in pair.frames]
         known = KOEHLER_GAPS.get((image, trajectory), set())
-        lost = sorted(set(_gaps([1, *numbers])) - known)
-        if lost:
-            named = few(f"GroundTruth{image}_{trajectory}_{number}" for number in lost)
-            report.fault(pair.frames[0].parent, f"{len(lost)} frames missing: {named}")
+        count, first = _lacking([1, *numbers, *(number for number in known if number < max(numbers))])
+        if count:
+            named = _named([f"GroundTruth{image}_{trajectory}_{number}" for number in first], count)
+            report.fault(pair.frames[0].parent, f"{count} frames missing: {named}")
         elif manifest is None and not limits[0] - len(known) <= len(numbers) <= limits[1]:
             what = f"{len(numbers)} frames of GroundTruth{image}_{trajectory}, the official set has"
             report.fault(pair.frames[0].parent, f"{what} {limits[0]} to {limits[1]}")
@@ -401,23 +417,34 @@ def _judge_hashes(report: Report, scans: dict) -> None:
     if path is None:
         return
     try:
-        hashes = json.loads(path.read_text(encoding="utf-8")).get("files", {})
-    except ValueError:
+        hashes = open_manifest(path).get("files", {})
+    except DataError:
         return  # already a problem: it has no counts either
+    if not isinstance(hashes, dict):
+        report.fault(path, "its 'files' hold no hashes", "write the tree again")
+        return
     pairs = [pair for scan in scans.values() for pair in scan.pairs]
     files = {file for pair in pairs for file in (pair.blurred, pair.sharp, pair.truth, *pair.frames) if file}
-    names = {file.relative_to(path.parent).as_posix(): file for file in files} if hashes else {}
-    changed = sorted(name for name, file in names.items() if paths.file_sha256(file) != hashes.get(name))
+    names = {os.path.relpath(file, path.parent): file for file in files} if hashes else {}
+    changed = sorted(name for name, file in names.items() if _sha256(file) != hashes.get(Path(name).as_posix()))
     if changed:
         what = f"{len(changed)} files are not as this package wrote them, by their hashes: {few(changed)}"
         report.fault(path.parent, what, "write the tree again")
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return paths.file_sha256(file)
+    except OSError:  # a problem already: its image could not be opened either
+        return ""
 
 
 def _judge_variant(report: Report, scans: dict, facts: dict, choices: dict[str, str]) -> None:
     """Tells GoPro's blur from blur_gamma by the pixels and compares with the folders' names."""
     if report.benchmark.startswith("realblur"):
         report.variant = report.benchmark[-1].upper()
-        if report.form == "flat":
+        base = next(iter(scans.values())).base
+        if report.form == "flat" and base.name[-1:].upper() != report.variant:
             report.notes.append(f"{report.root}: the flat form does not say J or R; {report.variant} is your word")
     if "variant" not in BENCHMARKS[report.benchmark].get("choices", {}):
         return

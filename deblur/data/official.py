@@ -11,17 +11,19 @@ import logging
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from io import BytesIO
-from pathlib import Path
+from itertools import pairwise
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from deblur import paths
+from deblur.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +49,17 @@ REALBLUR = {
     "J": "RealBlur-J_ECC_IMCORR_centroid_itensity_ref",  # "itensity" is how the archive spells it
     "R": "RealBlur-R_BM3D_ECC_IMCORR_centroid_itensity_ref",
 }
+INPUT, SHARP = "input", ("target", "GT", "sharp")
+"""What the folders of the flat form are called; the blurred ones also as the variant."""
 KOEHLER_GAPS = {(1, 3): {30}}  # the official set has no frame 30 of image 1, trajectory 3
 
 
 class DataError(ValueError):
     """A file or folder that cannot be used; the message names it and the remedy."""
+
+
+class Misuse(DataError, UsageError):
+    """Arguments that are wrong before anything is read."""
 
 
 class Absent(DataError):
@@ -80,6 +88,11 @@ class Pair:
     truth: Path | None = None
     frames: tuple[Path, ...] = ()
     form: str = "official"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that scores depend on."""
+        return tuple(dict.fromkeys(file for file in (self.blurred, self.sharp, self.truth, *self.frames) if file))
 
 
 # ------------------------------------------------------------------------------------------------ files
@@ -211,8 +224,27 @@ class Scan:
         """Adds a problem."""
         self.problems.append(fault(where, what, remedy))
 
+    def look(self, folder: Path) -> None:
+        """Adds what lies in a folder in place of an image or of a folder of them, but is neither."""
+        for path, kind in _entries(folder).items():
+            suffix = path.suffix.lower()
+            if kind == "a folder" and suffix in SUFFIXES:
+                self.fault(path, "is a folder, not an image", "rename it, or put back what belongs there")
+            elif kind not in ("a file", "a folder") and suffix in {"", ".npz", *SUFFIXES}:
+                self.fault(path, f"is {kind}", "remove it, or put back what belongs there")
+
+    def walk(self, folder: Path, depth: int) -> Iterable[Path]:
+        """A folder and its subfolders, looked at; only to `depth`: a wrong root must not become a walk over a disk."""
+        self.look(folder)
+        yield folder
+        if depth:
+            for inner in _folders(folder):
+                yield from self.walk(inner, depth - 1)
+
     def match(self, sequence: str, blurred: Path, sharp: Path, truth: Path, shared: bool = False) -> None:
         """Pairs two folders by stem; leftovers in a sharp folder `shared` with other splits are theirs."""
+        if truth.is_dir():
+            self.look(truth)
         left, right = self.images(blurred), self.images(sharp)
         self.blurred += len(left)
         self.sharp += len(left.keys() & right.keys()) if shared else len(right)
@@ -231,9 +263,11 @@ class Scan:
 
     def images(self, folder: Path) -> dict[str, Path]:
         """Images of a folder by stem; a missing or empty folder or a doubled stem is a problem."""
-        if not folder.is_dir():
-            self.fault(folder, "folder is missing")
+        kind = _kind(folder)
+        if kind != "a folder":
+            self.fault(folder, f"is {kind}, not a folder of images" if kind else "folder is missing")
             return {}
+        self.look(folder)
         files = _images(folder)
         stems = {path.stem: path for path in files}
         if len(stems) < len(files):
@@ -256,20 +290,49 @@ def few(names: Iterable[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 
-def _entries(folder: Path) -> list[Path]:
+def gaps(numbers: Iterable[int]) -> list[range]:
+    """What is missing between the first and the last number."""
+    return [range(low + 1, high) for low, high in pairwise(sorted(set(numbers))) if high - low > 1]
+
+
+def _entries(folder: Path) -> dict[Path, str]:
+    """What a folder holds, by name: path -> its `_kind`."""
     try:
-        # archives made on macOS carry "._NAME.png" companions and a "__MACOSX" folder that hold no images
-        return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
+        with os.scandir(folder) as entries:
+            # archives made on macOS carry "._NAME.png" companions and a "__MACOSX" folder that hold no images
+            found = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
     except OSError as error:
         raise DataError(fault(folder, f"cannot be listed ({error.strerror})", "check permissions")) from error
+    found.sort(key=lambda entry: entry.name)
+    plain = {entry.name: "a file" for entry in found if entry.is_file(follow_symlinks=False)}  # without asking the disk
+    return {folder / entry.name: plain.get(entry.name) or _kind(folder / entry.name) for entry in found}
+
+
+def _kind(path: Path) -> str:
+    """`paths.kind`, but of a link to a folder that holds it, which has no end, in words."""
+    kind = paths.kind(path)
+    endless = kind == "a folder" and path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+    return "a link to a folder that holds it" if endless else kind
 
 
 def _images(folder: Path) -> list[Path]:
-    return [p for p in _entries(folder) if p.suffix.lower() in SUFFIXES]
+    return [p for p, kind in _entries(folder).items() if kind == "a file" and p.suffix.lower() in SUFFIXES]
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [p for p in _entries(folder) if p.is_dir()] if folder.is_dir() else []
+    return [p for p, kind in _entries(folder).items() if kind == "a folder"] if folder.is_dir() else []
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file of a listed name such as "scene/gt/gt_1.png"; lists are made elsewhere, so a name stays below `folder`.
+
+    Raises:
+        DataError: a name that is absolute, has a drive, or empty parts, "." or "..".
+    """
+    parts = name.replace("\\", "/").split("/")
+    if {"", ".", ".."} & {*parts} or PureWindowsPath(name).drive or "\0" in name:
+        raise DataError(fault(folder, f"{name!r} is listed, which is no name of a file in this folder"))
+    return folder.joinpath(*parts)
 
 
 def below(root: Path, *names: str) -> Path:
@@ -277,21 +340,15 @@ def below(root: Path, *names: str) -> Path:
     return next((root / name for name in names if (root / name).is_dir()), root)
 
 
-def _walk(root: Path, depth: int) -> Iterable[Path]:
-    """The folder and its subfolders, only to `depth`: a wrong root must not become a walk over a disk."""
-    yield root
-    if depth:
-        for folder in _folders(root):
-            yield from _walk(folder, depth - 1)
-
-
 def _gopro_tree(root: Path, split: str, variant: str) -> Scan | None:
     base = below(root, "GOPRO_Large")
     parts = ("blur", "blur_gamma", "sharp")
     sequences = [s for s in _folders(base / split) if any((s / part).is_dir() for part in parts)]
+    sequences = [s for s in sequences if not _is_called(s, "gopro")]  # which has pairs, see `_flat_places`
     if not sequences:
         return None
     scan = Scan("official", base)
+    scan.look(base / split)
     for sequence in sequences:
         scan.match(sequence.name, sequence / variant, sequence / "sharp", sequence / "truth")
     return scan
@@ -299,13 +356,14 @@ def _gopro_tree(root: Path, split: str, variant: str) -> Scan | None:
 
 def _hide_tree(root: Path, split: str) -> Scan | None:
     base = below(root, "HIDE_dataset/HIDE_dataset", "HIDE_dataset")  # the zip wraps the folder in itself
-    if not (base / split).is_dir() or (base / split / "input").is_dir():
+    if not (base / split).is_dir() or any((base / split / name).is_dir() for name in ("input", "blur")):
         return None
     own = base / split / "GT"
     folders = [f for f in (base / split, *_folders(base / split)) if f != own and _images(f)]
     if not folders:
         return None
     scan = Scan("official", base)
+    scan.look(base / split)
     for folder in folders:
         sharp = own if own.is_dir() else base / "GT"
         scan.match(folder.name, folder, sharp, folder.parent / "truth", shared=True)
@@ -324,8 +382,13 @@ def _realblur_tree(root: Path, split: str, variant: str) -> Scan | None:
     if listing is None:
         scan.fault(base.parent / names[0], "list file is missing", f"it is part of the RealBlur archive, {AGAIN}")
         return scan
+    try:
+        lines = paths.read_bytes(listing).decode("utf-8-sig", "replace").splitlines()
+    except OSError as error:
+        scan.fault(listing, f"cannot be read ({error.strerror})", "check permissions")
+        return scan
     missing = []
-    for number, line in enumerate(listing.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if line.strip():
             missing += _listed_pair(scan, f"{listing}, line {number}", line)
     if missing:
@@ -342,20 +405,27 @@ def _listed_pair(scan: Scan, where: str, line: str) -> list[str]:
     if len(fields) != 2 or any(len(parts) < 3 for parts in fields):
         scan.fault(where, "not 'GT_PATH BLUR_PATH'", "take the list from the RealBlur archive")
         return []
-    sharp, blurred = (_listed_file(scan.base, parts) for parts in fields)
+    try:
+        sharp, blurred = (_listed_file(scan.base, parts) for parts in fields)
+    except DataError as error:
+        scan.fault(where, str(error), "take the list from the RealBlur archive")
+        return []
     foreign = ({*REALBLUR.values()} - {scan.base.name}) & {*fields[0], *fields[1]}
     numbers = {path.stem.rpartition("_")[2] for path in (sharp, blurred)}
     kinds = (sharp.parent.name, blurred.parent.name)
     if foreign or kinds != ("gt", "blur") or len(numbers) > 1 or sharp.parents[1] != blurred.parents[1]:
         scan.fault(where, f"does not name gt_K and blur_K of one scene of {scan.base.name}")
         return []
-    scan.blurred += blurred.is_file()
-    scan.sharp += sharp.is_file()
-    gone = [path for path in (sharp, blurred) if not path.is_file()]
-    if not gone:
+    there = {path: _kind(path) for path in (sharp, blurred)}
+    scan.blurred += there[blurred] == "a file"
+    scan.sharp += there[sharp] == "a file"
+    if all(kind == "a file" for kind in there.values()):
         scene = blurred.parents[1]
         scan.add(scene.name, blurred, sharp, scene / "truth")
-    return [path.relative_to(scan.base).as_posix() for path in gone]
+    for path, kind in there.items():
+        if kind not in ("a file", ""):
+            scan.fault(path, f"is {kind}, not an image")
+    return [path.relative_to(scan.base).as_posix() for path, kind in there.items() if not kind]
 
 
 def _listed_file(base: Path, parts: list[str]) -> Path:
@@ -363,18 +433,22 @@ def _listed_file(base: Path, parts: list[str]) -> Path:
 
     The folder of scene 244 is `scene244_reflect`, while names made from it are often cut at the underscore,
     so a list may say either; whichever folder exists is taken.
+
+    Raises:
+        DataError: parts that lead out of `base`.
     """
-    scene, *rest = parts[-3:]
+    listed = inside(base, "/".join(parts[-3:])).relative_to(base)
+    scene = listed.parts[0]
     plain = scene.removesuffix("_reflect")
-    folder = next((base / s for s in (scene, plain, f"{plain}_reflect") if (base / s).is_dir()), base / scene)
-    return folder.joinpath(*rest)
+    there = (s for s in (scene, plain, f"{plain}_reflect") if paths.kind(base / s) == "a folder")
+    return base / next(there, scene) / Path(*listed.parts[1:])
 
 
 def _koehler_tree(root: Path, split: str) -> Scan | None:
     shots: dict[tuple[int, ...], Path] = {}
     frames: dict[tuple[int, ...], dict[int, Path]] = defaultdict(dict)
     scan = Scan("official", root)
-    for path in (path for folder in _walk(root, 4) for path in _images(folder)):
+    for path in (path for folder in scan.walk(root, 4) for path in _images(folder)):
         if shot := re.fullmatch(r"Blurry(\d+)_(\d+)", path.stem):
             _once(scan, shots, tuple(map(int, shot.groups())), path)
         elif frame := re.fullmatch(r"GroundTruth(\d+)_(\d+)_(\d+)", path.stem):
@@ -408,6 +482,7 @@ def _dvd_tree(root: Path, split: str) -> Scan | None:
         return None
     names = DVD_TEST if split == "test" else sorted(videos.keys() - set(DVD_TEST))
     scan = Scan("official", base)
+    scan.look(base)
     for name in names:
         scan.match(name, base / name / "input", base / name / "GT", base / name / "truth")
     return scan if names and videos.keys() & set(names) else None
@@ -419,7 +494,7 @@ def _rwbi_tree(root: Path, split: str) -> Scan | None:
     scan = Scan("flat" if flat else "official", flat or base)
     if flat and any((flat.parent / name).is_dir() for name in ("target", "GT")):
         scan.fault(flat.parent, "RWBI has no sharp images but this has", "use the benchmark 'flat' for it")
-    for folder in _walk(scan.base, 2):
+    for folder in scan.walk(scan.base, 2):
         sequence = split if folder == scan.base else folder.relative_to(scan.base).as_posix()
         for path in _images(folder):
             scan.add(sequence, path, None, folder / "truth")
@@ -427,22 +502,51 @@ def _rwbi_tree(root: Path, split: str) -> Scan | None:
     return scan if scan.pairs else None
 
 
-def _flat_tree(root: Path, split: str) -> Scan | None:
-    """`SPLIT/{input,target}` or directly `{input,target}`, `GT` for `target`, perhaps with video folders."""
-    base = next((f for f in (root / split, root) if (f / "input").is_dir() or (f / "target").is_dir()), None)
-    if base is None:
+def _flat_tree(root: Path, split: str, name: str = "flat", variant: str = "blur") -> Scan | None:
+    """Two folders of pairs, see `FLAT_TREE`, perhaps with video folders."""
+    places = [place for place in _flat_places(root, split, name) if holds_pairs(place, variant)]
+    if len(places) > 1:
+        what = f"pairs of {split} lie in {few(map(str, places))}"
+        raise DataError(fault(root, what, "give the folder that you mean"))
+    if not places:
         return None
-    if base == root and root.name in SPLITS and root.name != split:
-        raise Absent(fault(root, f"asked for {split}, but the folder is called {root.name}", "give its parent"))
+    base = places[0]
+    named = root.name if root.name in SPLITS else root.parent.name
+    if base == root and named in SPLITS and named != split:
+        what = f"asked for {split}, but the folder {'is called' if root.name == named else 'lies in'} {named}"
+        raise Absent(fault(root, what, "give its parent"))
     scan = Scan("flat", base)
-    blurred, sharp = base / "input", below(base, "target", "GT")
-    sharp = sharp if sharp != base else base / "target"
+    blurred, sharp = (_one_of(scan, names) for names in ((INPUT, variant), SHARP))
     videos = sorted({f.name for side in (blurred, sharp) for f in _folders(side) if _images(f)})
     if not videos or _images(blurred):
         scan.match(split, blurred, sharp, base / "truth")
     for video in videos:
         scan.match(video, blurred / video, sharp / video, base / "truth" / video)
     return scan
+
+
+def _flat_places(root: Path, split: str, name: str) -> list[Path]:
+    """Where the two folders may lie: SPLIT/, the root itself, or SPLIT/SET/ as several repositories lay out sets."""
+    sets = [f for f in _folders(root / split) if (name == "flat" and f.name not in SHARP) or _is_called(f, name)]
+    return [root / split, root, *sets]
+
+
+def _is_called(folder: Path, name: str) -> bool:
+    """Whether a folder is called as a benchmark, whatever the case and the signs between: RealBlur-J, realblur_j."""
+    return re.sub("[^a-z]", "", folder.name.lower()) == re.sub("[^a-z]", "", name)
+
+
+def holds_pairs(folder: Path, variant: str = "blur") -> bool:
+    """Whether the two folders of the flat form, or one of them, lie in a folder."""
+    return any((folder / name).is_dir() for name in (INPUT, variant, SHARP[0]))
+
+
+def _one_of(scan: Scan, names: Sequence[str]) -> Path:
+    """The one that is there of several names for a folder, else the first."""
+    there = [name for name in names if (scan.base / name).is_dir()]
+    if len(there) > 1:
+        scan.fault(scan.base, f"holds {' and '.join(there)}, which mean the same", "keep one")
+    return scan.base / (there or names)[0]
 
 
 # ------------------------------------------------------------------------------------------------ readers
@@ -511,7 +615,9 @@ def rwbi(root: str | Path, split: str = "test") -> list[Pair]:
 
 
 def flat(root: str | Path, split: str) -> list[Pair]:
-    """Anybody's pairs as `SPLIT/{input,target}` or directly `{input,target}`; `GT` may stand for `target`.
+    """Anybody's pairs as `SPLIT/{input,target}`, `SPLIT/SET/{input,target}` or directly `{input,target}`.
+
+    The folders may be called `blur` for `input`, and `GT` or `sharp` for `target`.
 
     Raises:
         DataError: the folders are not there, or files are unmatched.
@@ -521,9 +627,9 @@ def flat(root: str | Path, split: str) -> list[Pair]:
 
 FLAT_TREE = """\
 ROOT/
-    {train,test}/           or input/ and target/ directly in ROOT
-        input/NAME.png      blurred; video folders below are kept as sequences
-        target/NAME.png     sharp; GT/ is accepted too"""
+    {train,test}/           or input/ and target/ directly in ROOT, or in a folder of the set's name: test/GoPro/
+        input/NAME.png      blurred; blur/ is accepted too; video folders below are kept as sequences
+        target/NAME.png     sharp; GT/ and sharp/ are accepted too"""
 
 BENCHMARKS: dict[str, dict[str, Any]] = {
     "gopro": {
@@ -663,20 +769,20 @@ def _warn_once(message: str) -> None:
 def check_request(name: str, root: str | Path, splits: Iterable[str], choices: dict[str, str] | None) -> None:
     """Refuses unknown names; with `choices` None those are not looked at."""
     if name not in BENCHMARKS:
-        raise DataError(f"unknown benchmark {name!r}; choose one of {', '.join(sorted(BENCHMARKS))}")
+        raise Misuse(f"unknown benchmark {name!r}; choose one of {', '.join(sorted(BENCHMARKS))}")
     for split in splits:
         if split not in BENCHMARKS[name]["splits"]:
             remedy = f"choose one of {', '.join(BENCHMARKS[name]['splits'])}"
-            raise DataError(fault(root, f"{name} has no split {split!r}", remedy))
+            raise Misuse(fault(root, f"{name} has no split {split!r}", remedy))
     if choices is None:
         return
     valid = BENCHMARKS[name].get("choices", {})
     for key in sorted(choices.keys() - valid.keys()):
-        raise DataError(fault(root, f"{name} knows no choice {key!r}", f"valid: {', '.join(valid) or 'none'}"))
+        raise Misuse(fault(root, f"{name} knows no choice {key!r}", f"valid: {', '.join(valid) or 'none'}"))
     for key, values in valid.items():
         if choices.get(key) not in values:
             remedy = f"choose one of {', '.join(values)}: it changes the protocol, so there is no default"
-            raise DataError(fault(root, f"{name} needs {key}=", remedy))
+            raise Misuse(fault(root, f"{name} needs {key}=", remedy))
 
 
 def scan_split(name: str, root: Path, split: str, choices: dict[str, str]) -> Scan:
@@ -689,7 +795,7 @@ def scan_split(name: str, root: Path, split: str, choices: dict[str, str]) -> Sc
     entry = BENCHMARKS[name]
     if not root.is_dir():
         raise Absent(f"{root}: no such folder; expected\n{entry['tree']}")
-    scan = entry["scan"](root, split, **choices) or _flat_tree(root, split)
+    scan = entry["scan"](root, split, **choices) or _flat_tree(root, split, name, choices.get("variant", "blur"))
     if scan is None:
         raise Absent(_absent_message(name, root, split))
     scan.pairs.sort(key=lambda pair: pair.name)
@@ -714,7 +820,27 @@ def _absent_message(name: str, root: Path, split: str) -> str:
 def manifest_path(root: Path, base: Path) -> Path | None:
     """The `manifest.json` of a tree that this package wrote; None for an official copy."""
     places = [folder / "manifest.json" for folder in (root, base, base.parent)]
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if os.path.lexists(place)), None)
+
+
+def open_manifest(path: Path, remedy: str = "write the tree again", **entries: type) -> dict[str, Any]:
+    """The content of a `manifest.json`, whatever is there: an object that has these entries, of these types.
+
+    Raises:
+        DataError: a file that cannot be read or is no such object; names it and the remedy.
+    """
+    try:
+        content = json.loads(paths.read_bytes(path))
+    except OSError as error:
+        raise DataError(fault(path, f"cannot be read ({error.strerror})", remedy)) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(fault(path, f"not a manifest, since no JSON ({str(error)[:80]})", remedy)) from error
+    found = content if isinstance(content, dict) else {}
+    wrong = [entry for entry, kind in entries.items() if not isinstance(found.get(entry), kind)]
+    if wrong or found is not content:
+        what = f"not a manifest of this package (without {', '.join(wrong) or 'entries'})"
+        raise DataError(fault(path, what, remedy))
+    return found
 
 
 def read_manifest(name: str, root: Path, base: Path) -> tuple[dict[str, int] | None, str]:
@@ -722,14 +848,13 @@ def read_manifest(name: str, root: Path, base: Path) -> tuple[dict[str, int] | N
     path = manifest_path(root, base)
     if path is None:
         return None, ""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        named, counts = content["benchmark"], {key: int(value) for key, value in content["counts"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        what = f"not a manifest of this package ({error!r})"
-        raise DataError(fault(path, what, "write the tree again")) from error
-    if named != name:
-        return None, f"{path}: is the manifest of {named!r}, so {name} is judged as an official copy"
+    content = open_manifest(path, benchmark=str, counts=dict)
+    counts: dict[str, int] = content["counts"]
+    if not all(type(count) is int and count >= 0 for count in counts.values()):
+        raise DataError(fault(path, "not a manifest of this package (counts are no numbers)", "write the tree again"))
+    if content["benchmark"] != name:
+        named = f"is the manifest of {content['benchmark'][:40]!r}"
+        return None, f"{path}: {named}, so {name} is judged as an official copy"
     return counts, f"{path}: written by this package, judged by its own counts; its scores are not the official set's"
 
 
@@ -751,3 +876,56 @@ def copy_label(name: str, root: str | Path, split: str, **choices: str) -> str:
 def expected_counts(name: str, manifest: dict[str, int] | None) -> dict[str, int]:
     """Pairs per split: the manifest's counts or, without one, the official ones where they are known."""
     return BENCHMARKS[name].get("counts", {}) if manifest is None else manifest
+
+
+# ------------------------------------------------------------------------------------------------ recognised by itself
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a folder turned out to be, and its pairs."""
+
+    title: str  # with the variant, where there are several
+    split: str
+    pairs: list[Pair]
+    problems: list[str]
+
+
+def recognise(folder: Path, names: Collection[str] = BENCHMARKS.keys()) -> Recognised | None:
+    """The benchmark that a folder is, or a split or sequence of one; None where blurred images do not lie beside sharp.
+
+    Of several splits it is test before validation before train; of GoPro's variants `blur` before `blur_gamma`.
+
+    Args:
+        names: of the benchmarks that are looked for.
+    """
+    place = Path(os.path.abspath(folder))
+    for name, root, splits in _places(place):
+        entry = BENCHMARKS[name]
+        for split in splits if name in names else ():
+            for variant in entry.get("choices", {}).get("variant", ("",)):
+                try:
+                    scan = entry["scan"](root, split, **({"variant": variant} if variant else {}))
+                except (DataError, OSError):
+                    continue
+                pairs = [pair for pair in scan.pairs if _both_below(place, pair)] if scan else []
+                if pairs:
+                    title = f"{entry['title']} {variant}".strip()
+                    return Recognised(title, split, sorted(pairs, key=lambda pair: pair.name), scan.problems)
+    return None
+
+
+def _places(place: Path) -> list[tuple[str, Path, tuple[str, ...]]]:
+    """Which benchmark may have its root where, if `place` is a part of it, and which splits are meant then."""
+    found: list[tuple[str, Path, tuple[str, ...]]] = []
+    if place.name in SPLITS:
+        found.append(("gopro", place.parent, (place.name,)))
+    if place.parent.name in SPLITS:
+        found.append(("gopro", place.parents[1], (place.parent.name,)))
+    found += [(name, place, SPLITS[::-1]) for name in BENCHMARKS]
+    found += [(f"realblur_{key.lower()}", place.parent, SPLITS[::-1]) for key, tree in REALBLUR.items()]
+    return found
+
+
+def _both_below(place: Path, pair: Pair) -> bool:
+    return pair.sharp is not None and place in pair.blurred.parents and place in pair.sharp.parents
