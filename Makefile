@@ -33,7 +33,7 @@ test: setup
 	$(BIN)/python -m pytest -n auto
 	$(BIN)/python -m deblur.notebooks $(SMOKE)
 	DEBLUR_RUNS=$(CURDIR)/build/runs DEBLUR_RESULTS=$(CURDIR)/build/results \
-		$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 $(SMOKE)
+		$(BIN)/python -m pytest -n auto --dist loadfile --nbval-lax --nbval-cell-timeout=600 $(SMOKE)
 
 lab: setup
 	$(BIN)/jupyter lab notebooks/explore.ipynb
