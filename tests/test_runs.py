@@ -1,7 +1,6 @@
 """The run store: what names a run, what makes one, and that none is made twice."""
 
 import json
-import multiprocessing
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -489,34 +488,6 @@ def test_the_longest_trainings_begin_first(data, store, monkeypatch):
     steps = [plan.recipe.steps for plan in plans]
     times = [steps[0] / 30, steps[1] / 30, steps[2] / 10, steps[3] / 10]  # one never timed counts as the slowest
     assert [plans.index(plan) for plan in begun] == sorted(range(4), key=lambda i: -times[i])
-
-
-def test_two_callers_of_one_run_train_it_once(data, store, tmp_path):
-    context = multiprocessing.get_context("fork")
-    trained = context.Value("i", 0)
-    plan = smoke(data)
-
-    def call():
-        torch.set_num_threads(1)
-        real = training.train
-
-        def counting(*arguments, **options):
-            with trained.get_lock():
-                trained.value += 1
-            real(*arguments, **options)
-
-        training.train = counting  # in a child: nobody else sees it
-        runs._train_and_score(plan)
-
-    assert plan.key  # hashed before the child replaces the function
-    processes = [context.Process(target=call) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert trained.value == 1
-    assert runs.is_complete(plan)
 
 
 def test_the_mini_benchmark_and_its_scores_belong_together(data):
