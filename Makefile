@@ -1,13 +1,16 @@
 # Two commands do everything on a bare machine with Python 3.11 or newer:
 #   make reproduce     set up, then run every paper's notebook at scale mini (PAPERS=attentive SCALE=smoke narrow it)
 #   make test          set up, then lint, types, unit tests and the notebooks at scale smoke
+# And for who wants the package without the clone:
+#   make wheel         set up, then build/dist/*.whl
+#   make walk          install that into an empty environment, and use it
 PYTHON ?= python3
 BIN := .venv/bin
 SCALE ?= mini
 PAPERS ?=
 SMOKE := build/notebooks
 
-.PHONY: setup reproduce test lab bench lock clean
+.PHONY: setup reproduce test wheel walk lab speed lock clean
 
 setup: .venv/ready
 
@@ -30,21 +33,29 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -n auto
-	$(BIN)/python -m deblur.notebooks $(SMOKE)
+	$(BIN)/python -m deblur.upkeep.notebooks $(SMOKE)
 	DEBLUR_RUNS=$(CURDIR)/build/runs DEBLUR_RESULTS=$(CURDIR)/build/results \
 		$(BIN)/python -m pytest -n auto --dist loadfile --nbval-lax --nbval-cell-timeout=600 $(SMOKE)
+
+wheel: setup
+	rm -rf build/dist
+	$(BIN)/uv build --quiet --out-dir build/dist
+
+walk: wheel
+	$(BIN)/python tests/walk.py build/dist/*.whl
 
 lab: setup
 	$(BIN)/jupyter lab notebooks/explore.ipynb
 
-bench: setup
+speed: setup
 	$(BIN)/python -m benchmarks
 
-# New pins within the ranges of pyproject.toml; no index address gets into the file.
+# Pins for what pyproject.toml asks for; those that are there stay, unless UPGRADE=--upgrade. No index address gets in.
 lock: setup
-	$(BIN)/uv pip compile --quiet --upgrade --universal --extra notebooks --extra dev --no-header --no-annotate \
-		--no-emit-index-url pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --extra notebooks --extra dev --extra cluster --no-header \
+		--no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf build runs data

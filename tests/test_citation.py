@@ -4,7 +4,7 @@ import tomllib
 
 import yaml
 
-from deblur import notebooks, paths
+from deblur import __version__, notebooks, paths
 
 CITATION = yaml.safe_load((paths.project_root() / "CITATION.cff").read_text(encoding="utf-8"))
 PROJECT = tomllib.loads((paths.project_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -29,7 +29,7 @@ def test_it_has_what_the_format_requires():
 
 
 def test_it_is_about_this_package_and_names_each_paper_once():
-    assert CITATION["version"] == PROJECT["version"]
+    assert CITATION["version"] == __version__
     assert CITATION["license"] == PROJECT["license"]
     titles = [reference["title"] for reference in CITATION["references"]]
     assert len(titles) == len(notebooks.PAPERS)

@@ -16,9 +16,9 @@ ROOT = paths.project_root()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def direct():
-    """What the two set-ups install; `cluster` is for those who have one."""
-    extras = {name: extra for name, extra in PROJECT["optional-dependencies"].items() if name != "cluster"}
+def direct(*without):
+    """What a set-up installs, but for some extras."""
+    extras = {name: extra for name, extra in PROJECT["optional-dependencies"].items() if name not in without}
     lists = [PROJECT["dependencies"], *extras.values()]
     return {Requirement(line).name: Requirement(line) for lines in lists for line in lines}
 
@@ -47,7 +47,22 @@ def test_environment_yml_names_the_same_direct_dependencies():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
     named = {Requirement(line).name: Requirement(line) for line in pip if not line.startswith("-")}
-    assert named == direct()
+    assert named == direct("cluster")  # for those who have one
+
+
+def test_the_cluster_extra_brings_slurms_executor():
+    names = {Requirement(line).name for line in PROJECT["optional-dependencies"]["cluster"]}
+    assert names == {"snakemake", "snakemake-executor-plugin-slurm"}
+
+
+def test_what_is_installed_is_told_by_its_own_name():
+    """`deblur` on PyPI is another project."""
+    assert PROJECT["name"] == paths.DISTRIBUTION
+    files = (ROOT / "README.md", ROOT / "workflow" / "Snakefile", *(ROOT / "deblur").rglob("*.py"))
+    told = {found for path in files for found in re.findall(r"([\w-]*deblur[\w-]*)\[(\w+)\]", path.read_text())}
+    assert {name for name, _ in told} == {PROJECT["name"]}
+    assert {extra for _, extra in told} == {"heif", "cluster"}
+    assert {extra for _, extra in told} <= PROJECT["optional-dependencies"].keys()
 
 
 def test_training_needs_no_jupyter_package():
@@ -58,7 +73,7 @@ def test_training_needs_no_jupyter_package():
 
 
 def test_a_torchvision_that_does_not_match_is_named_with_its_remedy():
-    code = "import sys; sys.modules['torchvision'] = None; import deblur"
+    code = "import sys; sys.modules['torchvision'] = None; import deblur.models"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "torch and torchvision do not match" in done.stderr
@@ -85,6 +100,6 @@ def test_tables_and_figures_never_import_torch():
 def test_threads_do_not_wait_long_for_each_other_unless_told_to(own, turns):
     """OpenMP itself says what it read: the variable must be there before torch loads it."""
     known = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    command = [sys.executable, "-c", "import deblur"]
+    command = [sys.executable, "-c", "import deblur, torch"]
     said = subprocess.run(command, env=known | own | {"OMP_DISPLAY_ENV": "verbose"}, capture_output=True, text=True)
     assert f"GOMP_SPINCOUNT = '{turns}'" in said.stderr
