@@ -6,6 +6,8 @@ A scale changes widths, depth counts, kernel size, crop, batch and steps; never 
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from deblur.errors import unknown
+
 SCALES = ("smoke", "mini", "bench", "paper")
 BUDGETS = ("main", "row", "time")
 
@@ -448,7 +450,7 @@ SIMPLENET = {
 }
 
 # SRN with SimpleNet's modules is trained as SRN is; 3-D convolutions know no channels-last.
-SRN_PLUS = {scale: replace(found, channels_last=False) for scale, found in SRN.items()}
+SRN_PLUS = {scale: replace(srn, channels_last=False) for scale, srn in SRN.items()}
 
 SGENET = {
     # Sec. 4.1: 3000 epochs ("3,0" survives) of 526 batches, one cosine to 1e-7. The first rate lost its mantissa: 2e-4,
@@ -522,6 +524,7 @@ def _bench(mini: Recipe, **config: Any) -> Recipe:
         schedule="cosine",
         schedule_args={"floor": 1e-6},
         augment=("flip_ud", "flip_lr", "rot90"),
+        loss="mse" if mini.loss == "psnr" else mini.loss,  # PSNR is a logarithm, and negative: its own would rise
         data="photographs",
         log_every=100,
         checkpoint_every=100,
@@ -544,8 +547,8 @@ _BENCH_CONFIGS: dict[str, dict[str, Any]] = {
 }
 
 RECIPES: dict[str, dict[str, Recipe]] = {
-    name: found | {"bench": _bench(found["mini"], **_BENCH_CONFIGS.get(name, {}))}
-    for name, found in {
+    name: by_scale | {"bench": _bench(by_scale["mini"], **_BENCH_CONFIGS.get(name, {}))}
+    for name, by_scale in {
         "attentive": ATTENTIVE,
         "srn": SRN,
         "raidnet": RAIDNET,
@@ -578,8 +581,8 @@ EQUAL_TIME = {
     "nafnet": 60,
 }
 """The networks of the comparison: steps at mini in the time in which the fastest does the rows' 130, 8.2 s on one
-thread, as measured once by `python -m benchmarks.equal_time` on a CPU. MIMO-UNet is there as its larger form, which the
-tables mean."""
+thread, as measured once by `python -m deblur.reports.equal_time` on a CPU. MIMO-UNet is there as its larger form, which
+the tables mean."""
 
 LOSS_VARIANTS: dict[str, dict[str, dict]] = {
     "attentive": {
@@ -605,16 +608,16 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
     Raises:
         ValueError: for unknown names, listing the valid ones.
     """
-    for what, value, known in (("network", name, RECIPES), ("budget", budget, BUDGETS)):
-        if value not in known:
-            raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")
+    for what, value, valid in (("network", name, RECIPES), ("budget", budget, BUDGETS)):
+        if value not in valid:
+            raise unknown(what, value, valid)
     if scale not in RECIPES[name]:
-        raise ValueError(f"unknown scale {scale!r}; choose one of {', '.join(RECIPES[name])}")
-    found = RECIPES[name][scale]
-    loss_args = {**found.loss_args, **LOSS_VARIANTS.get(name, {}).get(variant, {})}
-    steps = found.steps if budget == "main" else found.row_steps
+        raise unknown("scale", scale, RECIPES[name])
+    base = RECIPES[name][scale]
+    loss_args = {**base.loss_args, **LOSS_VARIANTS.get(name, {}).get(variant, {})}
+    steps = base.steps if budget == "main" else base.row_steps
     if budget == "time" and scale != "smoke":
         if scale != "mini" or name not in EQUAL_TIME:
             raise ValueError(f"no steps of equal time were measured for {name} at scale {scale}; choose main or row")
         steps = EQUAL_TIME[name]
-    return replace(found, loss_args=loss_args, steps=steps)
+    return replace(base, loss_args=loss_args, steps=steps)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from deblur import cli, metrics, runs
-from deblur.data import bench, blur, loading, mini, official
+from deblur import cli, runs
+from deblur.data import bench, blur, copies, loading, official, scenes
+from deblur.evaluation import metrics
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,8 @@ def photos(tmp_path_factory):
 
 
 def test_splits_are_those_of_the_bundled_scenes():
-    for split, scenes in bench.SCENES.items():
-        assert {mini.SCENES[scene].split for scene in scenes} == {split}
+    for split, names in bench.SCENES.items():
+        assert {scenes.SCENES[name].split for name in names} == {split}
 
 
 def test_scenes_are_large_enough_for_camera_and_object():
@@ -36,20 +37,20 @@ def test_scenes_are_large_enough_for_camera_and_object():
 
 
 def test_the_tree_has_full_size_blur_and_its_truth():
-    data = runs.open_data(scale="bench")
+    data = copies.open_data(scale="bench")
     assert data.label == "bench gopro (blur)"
-    for split, scenes in bench.SCENES.items():
-        assert len(data.pairs(split)) == bench.FRAMES[split] * len(scenes)
+    for split, names in bench.SCENES.items():
+        assert len(data.pairs(split)) == bench.FRAMES[split] * len(names)
     pairs = data.pairs("test")
     lengths = [float(official.read_truth(pair)["path_px"].mean()) for pair in pairs]
     assert bench.PATH_PX[0] * 0.5 < min(lengths)
-    assert bench.PATH_PX[1] * 0.8 < max(lengths) < bench.PATH_PX[1] * 2  # an object's way adds to the camera's
+    assert bench.PATH_PX[1] * 0.8 < max(lengths) < bench.PATH_PX[1] * 2  # an object's path adds to the camera's
     assert np.median(lengths) > 8
     kinds = [str(official.read_truth(pair)["kind"]) for pair in pairs]
     assert {kind: kinds.count(kind) for kind in kinds} == {"straight": 18, "global": 6, "local": 6, "sampling": 6}
     psnr = np.mean([metrics.psnr_db(*official.read_pair(pair)) for pair in pairs])
     assert 20 < psnr < 24
-    assert runs.open_data().label == "mini gopro (blur)"
+    assert copies.open_data().label == "mini gopro (blur)"
 
 
 @pytest.mark.parametrize("kind", sorted(set(bench.KIND_CYCLE)))
@@ -87,7 +88,7 @@ def drawn(seed, kind="local"):
     return bench.random_motion(np.random.default_rng(seed), kind, bench.TRAIN_PATH_PX)
 
 
-def middle_way(motion):
+def middle_path(motion):
     """(T, 2) where the frame's middle is seen, relative to the exposure's middle."""
     centre = torch.tensor([[[side - 1 for side in bench.FRAME_SIZE[::-1]]]], dtype=torch.float64) / 2
     return (blur.camera_points(motion.poses, centre, bench.FRAME_SIZE, None) - centre)[:, 0, 0].numpy()
@@ -96,7 +97,7 @@ def middle_way(motion):
 @pytest.mark.parametrize("seed", range(8))
 def test_a_straight_motion_is_even_and_moves_nothing_else(seed):
     motion = drawn(seed, "straight")
-    steps = np.diff(middle_way(motion), axis=0)
+    steps = np.diff(middle_path(motion), axis=0)
     np.testing.assert_allclose(steps, np.broadcast_to(steps[0], steps.shape), atol=1e-9)
     low, high = bench.TRAIN_PATH_PX
     assert low <= np.hypot(*steps.T).sum() <= high
@@ -105,15 +106,15 @@ def test_a_straight_motion_is_even_and_moves_nothing_else(seed):
     assert not motion.poses[:, 2:].any()
     assert motion.blob is None
     assert not motion.cut
-    as_it_is = bench.simplified(motion, bench.LESSONS["variety"][0])
+    as_it_is = bench.simplified(motion, bench.CURRICULUM["variety"][0])
     np.testing.assert_allclose(as_it_is.poses, motion.poses, atol=1e-9)
 
 
 def test_straight_motion_has_every_direction_and_length():
     rng = np.random.default_rng(0)
     motions = [bench.random_motion(rng, "straight", bench.TRAIN_PATH_PX) for _ in range(1000)]
-    ways = np.array([np.subtract(*middle_way(motion)[[-1, 0]]) for motion in motions])
-    lengths, turns = np.hypot(*ways.T), np.arctan2(ways[:, 1], ways[:, 0]) / np.pi
+    shifts = np.array([np.subtract(*middle_path(motion)[[-1, 0]]) for motion in motions])
+    lengths, turns = np.hypot(*shifts.T), np.arctan2(shifts[:, 1], shifts[:, 0]) / np.pi
     for values, low, high in ((lengths, *bench.TRAIN_PATH_PX), (turns, -1, 1)):
         spread = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
         np.testing.assert_allclose(spread, np.linspace(low, high, 5), atol=0.08 * (high - low))
@@ -122,39 +123,39 @@ def test_straight_motion_has_every_direction_and_length():
 @pytest.mark.parametrize("seed", range(8))
 def test_a_training_begins_with_even_shifts_along_the_nearer_axis(seed):
     motion = drawn(seed)
-    first = bench.simplified(motion, bench.LESSONS["direction"][0])
+    first = bench.simplified(motion, bench.CURRICULUM["direction"][0])
     assert not first.poses[:, 2:].any()
     assert not first.object_path.any()
-    way, own = middle_way(first), np.ptp(middle_way(motion)[[0, -1]], axis=0)
+    path, own = middle_path(first), np.ptp(middle_path(motion)[[0, -1]], axis=0)
     along, across = np.argsort(-own)
-    np.testing.assert_allclose(way[:, across], 0, atol=1e-9)
-    np.testing.assert_allclose(np.abs(np.diff(way[:, along])), bench.FIRST_PATH_PX / (len(way) - 1))
+    np.testing.assert_allclose(path[:, across], 0, atol=1e-9)
+    np.testing.assert_allclose(np.abs(np.diff(path[:, along])), bench.FIRST_PATH_PX / (len(path) - 1))
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_directions_spread_before_lengths(seed):
     motion = drawn(seed)
-    way, own = (middle_way(m) for m in (bench.simplified(motion, bench.LESSONS["length"][0]), motion))
-    drift, wanted = way[-1] - way[0], own[-1] - own[0]
+    path, own = (middle_path(m) for m in (bench.simplified(motion, bench.CURRICULUM["length"][0]), motion))
+    drift, wanted = path[-1] - path[0], own[-1] - own[0]
     np.testing.assert_allclose(drift / bench.FIRST_PATH_PX, wanted / np.hypot(*wanted), atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_then_shifts_have_the_direction_and_the_length_of_the_motion(seed):
     motion = drawn(seed)
-    shift = bench.simplified(motion, bench.LESSONS["variety"][0])
+    shift = bench.simplified(motion, bench.CURRICULUM["variety"][0])
     assert not shift.poses[:, 2:].any()
-    way, own = middle_way(shift), middle_way(motion)
-    drift, wanted = way[-1] - way[0], own[-1] - own[0]
+    path, own = middle_path(shift), middle_path(motion)
+    drift, wanted = path[-1] - path[0], own[-1] - own[0]
     assert np.hypot(*drift) == pytest.approx(np.hypot(*np.diff(own, axis=0).T).sum())
     np.testing.assert_allclose(drift / np.hypot(*drift), wanted / np.hypot(*wanted), atol=1e-9)
     assert blur.longest_step(shift, bench.FRAME_SIZE) < 1.01
-    np.testing.assert_allclose(way[len(way) // 2], 0, atol=1e-9)
+    np.testing.assert_allclose(path[len(path) // 2], 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_in_the_end_motion_is_as_it_is_and_comes_there_evenly(seed):
-    motion, (start, end) = drawn(seed), bench.LESSONS["variety"]
+    motion, (start, end) = drawn(seed), bench.CURRICULUM["variety"]
     assert bench.simplified(motion, end) is motion
     shift, half = (bench.simplified(motion, progress) for progress in (start, (start + end) / 2))
     np.testing.assert_allclose(half.poses, (shift.poses + motion.poses) / 2)
@@ -163,8 +164,54 @@ def test_in_the_end_motion_is_as_it_is_and_comes_there_evenly(seed):
         assert getattr(half, name) == getattr(motion, name)
 
 
-def test_batches_go_through_the_lessons(photos):
-    """At the first step of many only axes, at the last all motion; a training without lessons has all of it at once."""
+SHARES = [
+    (0.0, 0, 0, 0),
+    (0.2, 0, 0, 0),
+    (0.2125, 0.25, 0, 0),
+    (0.225, 0.5, 0, 0),
+    (0.25, 1, 0, 0),
+    (0.35, 1, 0, 0),
+    (0.38, 1, 0.2, 0),
+    (0.425, 1, 0.5, 0),
+    (0.5, 1, 1, 0),
+    (0.6, 1, 1, 0),
+    (0.65, 1, 1, 0.25),
+    (0.7, 1, 1, 0.5),
+    (0.79, 1, 1, 0.95),
+    (0.8, 1, 1, 1),
+    (1.0, 1, 1, 1),
+]
+"""Of the training; of directions, of lengths and of all else that has come in by then."""
+
+
+@pytest.mark.parametrize(("progress", "direction", "length", "variety"), SHARES)
+@pytest.mark.parametrize("seed", range(4))
+def test_each_part_of_the_curriculum_has_its_time(seed, progress, direction, length, variety):
+    motion = drawn(seed)
+    found = bench.simplified(motion, progress)
+    own = middle_path(motion)
+    x, y = own[-1] - own[0]
+    angle = np.degrees(np.arctan2(y, x))
+    nearest = 90 * np.rint(angle / 90)
+    angle = np.radians(nearest + direction * (angle - nearest))
+    pixels = 12 + length * (np.hypot(*np.diff(own, axis=0).T).sum() - 12)
+    path = np.linspace(-pixels / 2, pixels / 2, len(own))[:, None] * [np.cos(angle), np.sin(angle)]
+    even = np.hstack([path, np.zeros((len(own), 4))])
+    np.testing.assert_allclose(found.poses, even + variety * (motion.poses - even), atol=1e-9)
+    np.testing.assert_allclose(found.object_path, variety * motion.object_path, atol=1e-9)
+
+
+@pytest.mark.parametrize("step", [0, 20, 45, 70, 99])
+def test_a_batch_is_as_far_in_the_curriculum_as_the_training(step, photos, monkeypatch):
+    """Of 100 steps."""
+    told, true = [], bench.simplified
+    monkeypatch.setattr(bench, "simplified", lambda motion, progress: told.append(progress) or true(motion, progress))
+    bench.Batches(bench.Photographs(photos), 40, 2, 5, steps=100).drawn(step)
+    assert told == [step / 100] * 2
+
+
+def test_batches_go_through_the_curriculum(photos):
+    """At the first step of many only axes, at the last all motion; a training without one has all of it at once."""
     how = (bench.Photographs(photos), 40, 6, 5, 0.25)
     early, late = (bench.Batches(*how, steps=100).drawn(step) for step in (0, 99))
     for shot, _ in early:
@@ -178,7 +225,7 @@ def test_batches_go_through_the_lessons(photos):
 def test_trainings_of_one_process_share_what_is_decoded_until_it_changes(tmp_path, mini_root, monkeypatch):
     decoded, read = [], bench.read_image
     monkeypatch.setattr(bench, "read_image", lambda path: decoded.append(path.name) or read(path))
-    data = runs.open_data(mini_root)
+    data = copies.open_data(mini_root)
 
     def scenes(seed):
         plan = runs.Plan(data, "attentive", scale="bench", seed=seed, photos=str(tmp_path))
@@ -192,8 +239,8 @@ def test_trainings_of_one_process_share_what_is_decoded_until_it_changes(tmp_pat
     assert decoded == ["a.png", "a.png", "b.png"]
 
 
-def test_a_planned_training_has_lessons_over_all_its_steps():
-    plan = runs.Plan(runs.open_data(scale="bench"), "attentive", scale="bench")
+def test_a_planned_training_has_its_curriculum_over_all_its_steps():
+    plan = runs.Plan(copies.open_data(scale="bench"), "attentive", scale="bench")
     assert plan.assembled(torch.device("cpu")).batches.steps == plan.recipe.steps
 
 
@@ -264,7 +311,7 @@ def test_unusable_photographs_are_named(tmp_path):
 
 
 def test_trainings_take_the_photographs_of_the_folder_if_there_is_one(photos, tmp_path, mini_root, monkeypatch):
-    data = runs.open_data(mini_root)
+    data = copies.open_data(mini_root)
     monkeypatch.setenv("DEBLUR_PHOTOS", str(tmp_path / "none"))
     bundled = runs.Plan(data, "attentive", scale="bench")
     assert bundled.photographs == bench.Photographs()

@@ -8,12 +8,14 @@ import pytest
 import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from deblur import evaluation
 from deblur.data import official
 from deblur.data.blur import KINDS
+from deblur.evaluation import alignment, metrics, protocols
 
 SIZES = [(24, 31), (40, 27), (33, 33), (24, 31)]
 KINDS_OF = ["global", "local", "sampling", "global"]
@@ -232,3 +234,25 @@ def test_a_missing_file_is_named(pairs):
     pairs[2].sharp.unlink()
     with pytest.raises(official.DataError, match=r"sharp/2\.png"):
         evaluation.evaluate(evaluation.identity, pairs)
+
+
+def test_realblur_scores_the_valid_pixels_of_what_is_aligned(tmp_path):
+    """A softened photograph, moved: what the frame does not show is in neither score."""
+    whole, soft = astronaut(), np.rint(gaussian_filter(astronaut().astype(float), (1, 1, 0))).astype(np.uint8)
+    sharp, moved = whole[60:210, 120:310], soft[64:214, 114:304]
+    for name, image in (("sharp", sharp), ("blurred", moved)):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    pair = official.Pair("a", "", tmp_path / "blurred.png", tmp_path / "sharp.png")
+    row = protocols.score_realblur(evaluation.identity, pair)
+    aligned = alignment.align_ecc(moved, sharp)
+    assert 0.9 < aligned.mask.mean() < 0.99
+    weight = aligned.mask[..., None].astype(float)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255, "full": True}
+    _, ssim = structural_similarity(aligned.image * weight, sharp * weight, channel_axis=2, **options)
+    inner = aligned.mask[5:-5, 5:-5]
+    assert row["ssim_gauss_rgb"] == pytest.approx(ssim[5:-5, 5:-5][inner].mean(), abs=1e-9)
+    assert row["ssim_gauss_rgb"] != pytest.approx(ssim[5:-5, 5:-5].mean(), abs=1e-4)
+    error = (aligned.image - sharp)[aligned.mask]
+    assert row["psnr_db"] == pytest.approx(10 * math.log10(255**2 / np.square(error).mean()), abs=1e-9)
+    assert row["ssim_unaligned"] == metrics.ssim_gauss_rgb(moved, sharp) < row["ssim_gauss_rgb"] - 0.05
+    assert row["aligned"]

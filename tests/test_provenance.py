@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from deblur import paths
-from deblur.provenance import commit_of, provenance
+from deblur.runs.provenance import _lasting, commit_of, provenance
 
 
 def git(folder, *arguments):
@@ -20,8 +20,8 @@ def git(folder, *arguments):
 def checkout(tmp_path):
     """A small checkout of this package."""
     root = tmp_path / "checkout"
-    (root / "deblur").mkdir(parents=True)
-    for name in ("__init__.py", "provenance.py"):
+    (root / "deblur" / "runs").mkdir(parents=True)
+    for name in ("__init__.py", "runs/provenance.py"):
         shutil.copy(paths.PACKAGE / name, root / "deblur" / name)
     (root / "README.md").write_text("read me")
     git(root, "init", "-q")
@@ -120,3 +120,30 @@ def test_the_record_of_this_process():
     assert found["cpu"]
     assert found["versions"].keys() >= {"torch", "numpy"}
     assert (found["commit"] is None) == (found["dirty"] is None)
+
+
+@pytest.fixture
+def from_checkout(checkout, monkeypatch):
+    """The process runs from the checkout."""
+    monkeypatch.setattr(paths, "PACKAGE", checkout / "deblur")
+    _lasting.cache_clear()
+    yield checkout
+    _lasting.cache_clear()
+
+
+COUNTS = ("deblur", "notebooks", "pyproject.toml", "requirements.lock")
+
+
+@pytest.mark.parametrize("changed", ["", "README.md", "tests", *COUNTS])
+def test_the_record_tells_what_was_changed_and_counts(changed, from_checkout):
+    path = from_checkout / changed
+    if changed:
+        (path / "new.py" if path.is_dir() else path).write_text("changed")
+    found = provenance()
+    assert found["commit"] == git(from_checkout, "rev-parse", "HEAD")
+    assert found["dirty"] is (changed in COUNTS)
+
+
+def test_the_record_says_nothing_where_nothing_is_known(from_checkout):
+    shutil.rmtree(from_checkout / ".git")
+    assert (provenance()["commit"], provenance()["dirty"]) == (None, None)

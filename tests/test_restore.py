@@ -14,10 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import deblur
-from benchmarks import awkward
-from deblur import evaluation, memory, metrics, models, paths, restoration
+from deblur import evaluation, models, paths, writing
 from deblur.errors import UsageError
+from deblur.evaluation import metrics
 from deblur.models.layers import pad_to_multiple
+from deblur.photos import drift, memory, restoration, tiles
+from deblur.reports import awkward
+from deblur.weights import released
 
 
 def integers(generator, *shape):
@@ -71,12 +74,12 @@ def test_tiles_equal_the_whole_image_exactly(seed):
     run, image = stridden(seed), noise(rng, *rng.integers(100, 400, 2))
     margin = int(rng.integers(15, 25))
     tile = 3 * margin + int(rng.integers(64, 128))
-    np.testing.assert_array_equal(restoration.tiled(run, image, tile, margin), run(image))
+    np.testing.assert_array_equal(tiles.tiled(run, image, tile, margin), run(image))
 
 
 def test_a_margin_smaller_than_the_receptive_field_shows():
     run, image = stridden(0), noise(np.random.default_rng(0), 200, 300)
-    assert not np.array_equal(restoration.tiled(run, image, 128, 4), run(image))
+    assert not np.array_equal(tiles.tiled(run, image, 128, 4), run(image))
 
 
 def test_a_network_with_real_weights():
@@ -84,7 +87,7 @@ def test_a_network_with_real_weights():
     layers = nn.Sequential(nn.Conv2d(3, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, 3, 5, padding=2))
     run = evaluation.restorer(Network(layers))
     image = noise(np.random.default_rng(1), 150, 333)
-    np.testing.assert_allclose(restoration.tiled(run, image, 100, 4), run(image), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(tiles.tiled(run, image, 100, 4), run(image), rtol=0, atol=1e-5)
 
 
 def test_a_small_image_goes_straight_through():
@@ -97,7 +100,7 @@ def test_a_small_image_goes_straight_through():
     rng = np.random.default_rng(0)
     for height, width in ((1, 1), (65, 40), (160, 160)):
         image = noise(rng, height, width)
-        found = restoration.tiled(run, image, 160, 16)
+        found = tiles.tiled(run, image, 160, 16)
         np.testing.assert_array_equal(found, evaluation.identity(image))
         assert found.dtype == np.float32
     assert calls == [(1, 1, 3), (65, 40, 3), (160, 160, 3)]
@@ -115,22 +118,22 @@ def test_tiles_are_aligned_bounded_and_cover_everything(seed):
 
     def run(piece):
         y, x = (int(piece[0, 0, axis]) for axis in (0, 1))
-        assert y % restoration.ALIGN == x % restoration.ALIGN == 0  # 256 is a multiple, so the remainders tell
+        assert y % tiles.ALIGN == x % tiles.ALIGN == 0  # 256 is a multiple, so the remainders tell
         shapes.append(piece.shape)
         return evaluation.identity(piece)
 
-    np.testing.assert_array_equal(restoration.tiled(run, image, tile, margin), evaluation.identity(image))
+    np.testing.assert_array_equal(tiles.tiled(run, image, tile, margin), evaluation.identity(image))
     assert max(max(shape[:2]) for shape in shapes) <= tile
 
 
 @pytest.mark.parametrize("seed", range(50))
 def test_windows_are_the_fewest_and_repeat_little(seed):
     rng = np.random.default_rng(seed)
-    align = restoration.ALIGN
+    align = tiles.ALIGN
     overlap = align * int(rng.integers(0, 5))
     tile = overlap + align * int(rng.integers(1, 40))
     length = int(rng.integers(1, 6000))
-    windows = restoration._windows(length, tile, overlap)
+    windows = tiles._windows(length, tile, overlap)
     assert windows[0].start == 0
     assert windows[-1].stop == length
     sides = [window.stop - window.start for window in windows]
@@ -146,18 +149,52 @@ def test_no_seam_where_tiles_disagree():
     """Tiles of random brightness: from one pixel to the next the blend changes by the share of a step at most."""
     rng = np.random.default_rng(0)
     for margin in (16, 24):
-        overlap = -(-3 * margin // restoration.ALIGN) * restoration.ALIGN
+        overlap = -(-3 * margin // tiles.ALIGN) * tiles.ALIGN
         image = noise(rng, 500, 450)
-        found = restoration.tiled(lambda piece: np.full(piece.shape, rng.random(), np.float32), image, 160, margin)
+        found = tiles.tiled(lambda piece: np.full(piece.shape, rng.random(), np.float32), image, 160, margin)
         steepest = max(np.abs(np.diff(found, axis=axis)).max() for axis in (0, 1))
         assert found.max() - found.min() > 0.1
         assert steepest < 1.01 / (overlap - 2 * margin)
 
 
+@pytest.mark.parametrize("margin", [0, 5, 16, 33, 48])
+def test_where_tiles_meet_their_shares_are_lines_between_the_margins(margin):
+    """Four tiles of one level each: both ways, the next one's share rises evenly where neither is near its edge."""
+    levels, pieces = np.random.default_rng(margin).random(4), []
+    overlap = next(side for side in range(0, 300, tiles.ALIGN) if side >= 3 * margin)
+    tile = overlap + 4 * tiles.ALIGN
+    height, width = tile + 50, tile + 90
+
+    def run(piece):
+        pieces.append(piece.shape)
+        return np.full(piece.shape, levels[len(pieces) - 1], np.float32)
+
+    found = tiles.tiled(run, noise(np.random.default_rng(0), height, width), tile, margin)
+    assert len(pieces) == 4
+    shares = []
+    for length, first, second in ((height, pieces[0][0], pieces[2][0]), (width, pieces[0][1], pieces[1][1])):
+        assert first + second - length == overlap
+        centres = np.arange(length) + 0.5
+        ends = [first - overlap + margin, first - margin]
+        shares.append(np.interp(centres, ends, [0, 1]) if overlap else centres > first)
+    down, across = shares[0][:, None], shares[1][None]
+    top, bottom = (levels[i] + across * (levels[i + 1] - levels[i]) for i in (0, 2))
+    for channel in found.transpose(2, 0, 1):
+        np.testing.assert_allclose(channel, top + down * (bottom - top), atol=1e-6)
+
+
+def test_margins_are_those_that_a_path_of_released_networks_needs():
+    """What is cut off by default, and given to `tiled` by whoever restores a photograph."""
+    assert tiles.MARGIN > 2 * 20
+    image, network = noise(np.random.default_rng(0), 250, 100), Linear()
+    restoration.restore(image, network, tile=208)
+    assert [piece.shape[2] for piece in network.seen] == [192, 192, 186]  # three margins and a bit in common
+
+
 @pytest.mark.parametrize(("tile", "margin"), [(100, 16), (64, 1), (300, -1), (0, 0)])
 def test_tiles_too_small_for_their_margin(tile, margin):
     with pytest.raises(ValueError, match=f"tile={tile} and margin={margin} do not fit"):
-        restoration.tiled(evaluation.identity, np.zeros((9, 9, 3), np.uint8), tile, margin)
+        tiles.tiled(evaluation.identity, np.zeros((9, 9, 3), np.uint8), tile, margin)
 
 
 # -------------------------------------------------------------------------------------------------------------- loading
@@ -175,7 +212,7 @@ def rewrite(card, **changes):
 
 def test_half_precision_becomes_float32_and_nothing_else_changes(folder):
     file = awkward.tiny_release(folder)
-    network = restoration.load("tiny")
+    network = released.load("tiny")
     halves, found = load_file(file), network.state_dict()
     assert not network.training
     assert found.keys() == halves.keys()
@@ -189,12 +226,12 @@ def test_a_name_a_path_or_the_default(folder, tmp_path):
     for seed, name in enumerate(("b", "a", "c")):
         awkward.tiny_release(folder, name, seed, default=name == "c")
     elsewhere = awkward.tiny_release(tmp_path / "elsewhere", "d")
-    assert list(restoration.cards()) == ["a", "b", "c"]
-    assert restoration.find("b") == folder / "b.safetensors"
-    assert restoration.find(elsewhere) == restoration.find(str(elsewhere)) == elsewhere
-    assert restoration.find() == folder / "c.safetensors"
+    assert list(released.cards()) == ["a", "b", "c"]
+    assert released.find("b") == folder / "b.safetensors"
+    assert released.find(elsewhere) == released.find(str(elsewhere)) == elsewhere
+    assert released.find() == folder / "c.safetensors"
     rewrite(folder / "c.json", default=False)
-    assert restoration.find() == folder / "a.safetensors"
+    assert released.find() == folder / "a.safetensors"
 
 
 def test_imported_weights_have_no_configuration_but_that_of_the_paper(tmp_path):
@@ -202,36 +239,36 @@ def test_imported_weights_have_no_configuration_but_that_of_the_paper(tmp_path):
     file = tmp_path / "mimounet-theirs.safetensors"
     save_file(network.state_dict(), file)
     card = {"network": "mimounet", "variant": "paper", "scale": "paper", "sha256": paths.file_sha256(file)}
-    paths.write_text(file.with_suffix(".json"), json.dumps(card))
-    found = restoration.load(file).state_dict()
+    writing.write_text(file.with_suffix(".json"), json.dumps(card))
+    found = released.load(file).state_dict()
     assert all(torch.equal(found[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_wrong_names_cards_and_weights_are_told_apart(folder, tmp_path):
     with pytest.raises(ValueError, match="weights holds no weights; put released ones there"):
-        restoration.load()
+        released.load()
     file = awkward.tiny_release(folder)
     card, content = file.with_suffix(".json"), file.read_bytes()
     with pytest.raises(ValueError, match=r"no weights are called 'big'; .*weights holds tiny"):
-        restoration.load("big")
+        released.load("big")
     with pytest.raises(ValueError, match=r"gone\.safetensors: no such file"):
-        restoration.load(tmp_path / "gone.safetensors")
+        released.load(tmp_path / "gone.safetensors")
     rewrite(card, config={**json.loads(card.read_text())["config"], "widths": [4, 4, 12]})
     with pytest.raises(ValueError, match="weights of another network or size"):
-        restoration.load("tiny")
+        released.load("tiny")
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ValueError, match="not the weights of its card, by SHA-256"):
-        restoration.load("tiny")
-    paths.write_text(card, json.dumps({"network": "attentive"}))
+        released.load("tiny")
+    writing.write_text(card, json.dumps({"network": "attentive"}))
     with pytest.raises(ValueError, match=r"tiny\.json: the card has no variant, sha256"):
-        restoration.load("tiny")
+        released.load("tiny")
     for content in ("{", "[]", "3"):
-        paths.write_text(card, content)
+        writing.write_text(card, content)
         with pytest.raises(ValueError, match=r"tiny\.json: no card, since no JSON"):
-            restoration.load("tiny")
+            released.load("tiny")
     card.unlink()
     with pytest.raises(ValueError, match=r"its card tiny\.json is missing"):
-        restoration.load("tiny")
+        released.load("tiny")
 
 
 def damage(card, how):
@@ -252,17 +289,17 @@ def test_a_damaged_card_blocks_no_other_network(how, default, folder, caplog):
         awkward.tiny_release(folder, name, default=name == wanted)
     damage(folder / "b.json", how)
     (folder / ".c-1234.safetensors").write_bytes(b"")  # the draft of a release that was killed
-    assert list(restoration.cards()) == ["a", "c"]
+    assert list(released.cards()) == ["a", "c"]
     (record,) = caplog.records
     assert str(folder / "b.json") in record.message or "its card b.json" in record.message
     caplog.clear()
-    restoration.cards()
-    restoration.load("a")
+    released.cards()
+    released.load("a")
     assert not caplog.records  # said once
     with pytest.raises(ValueError, match=r"b\.(safetensors|json).*(copy it again|go with the card)") as found:
-        restoration.load("b")
+        released.load("b")
     assert not isinstance(found.value, UsageError)
-    assert restoration.find() == folder / ("c.safetensors" if default == "another" else "a.safetensors")
+    assert released.find() == folder / ("c.safetensors" if default == "another" else "a.safetensors")
     said = [record.message for record in caplog.records]
     if default == "another":
         assert not said
@@ -270,7 +307,7 @@ def test_a_damaged_card_blocks_no_other_network(how, default, folder, caplog):
         assert len(said) == 1
         assert "may be the card of the default network: a is taken instead" in said[0]
     with pytest.raises(UsageError, match=r"no weights are called 'x'; .* holds a, c"):
-        restoration.find("x")
+        released.find("x")
 
 
 def test_where_all_cards_are_damaged_each_is_named(folder):
@@ -278,7 +315,7 @@ def test_where_all_cards_are_damaged_each_is_named(folder):
         awkward.tiny_release(folder, name)
         damage(folder / f"{name}.json", "cut")
     with pytest.raises(ValueError, match=r"(?s)a\.json: no card.*b\.json: no card"):
-        restoration.load()
+        released.load()
 
 
 def test_deblur_restore_is_there_when_asked_for_and_not_before():
@@ -327,7 +364,7 @@ def test_a_network_that_changes_nothing_changes_nothing(channels, kind, ensemble
 def test_eight_bits_are_what_the_evaluation_scores(folder):
     awkward.tiny_release(folder)
     image = image_of(np.random.default_rng(0), 3, size=(70, 45))
-    expected = metrics.to_uint8(evaluation.restorer(restoration.load("tiny"))(image))
+    expected = metrics.to_uint8(evaluation.restorer(released.load("tiny"))(image))
     found = restoration.restore(image)
     assert (found != expected).mean() < 1e-3  # float32 against float64 at a half
     assert np.abs(found.astype(int) - expected).max() <= 1
@@ -425,23 +462,23 @@ def test_tiles_are_as_large_as_memory_allows(gigabytes, monkeypatch):
     height, width, cpu = 2000, 3000, torch.device("cpu")
 
     def taken(tile):
-        return restoration.WORK_SPACE * 4 * (3 + 30 + 3) * min(tile, height) * min(tile, width)
+        return tiles.WORK_SPACE * 4 * (3 + 30 + 3) * min(tile, height) * min(tile, width)
 
-    image = restoration.IMAGE_BYTES * height * width
+    image = tiles.IMAGE_BYTES * height * width
     if image > gigabytes * 1e9:
         with pytest.raises(ValueError, match=r"0\.1 GB can be used; close programs"):
-            restoration.largest_tile(network, height, width, 16, cpu)
+            tiles.largest_tile(network, height, width, 16, cpu)
         return
-    room = min(gigabytes * 1e9, restoration.LIMIT) - image
-    tile = restoration.largest_tile(network, height, width, 16, cpu)
+    room = min(gigabytes * 1e9, tiles.LIMIT) - image
+    tile = tiles.largest_tile(network, height, width, 16, cpu)
     assert taken(tile) <= room
-    assert tile == width or taken(tile + 2 * restoration.ALIGN) > room
-    assert tile == width or tile % restoration.ALIGN == 0
+    assert tile == width or taken(tile + 2 * tiles.ALIGN) > room
+    assert tile == width or tile % tiles.ALIGN == 0
 
 
 def test_a_small_image_is_one_tile_even_if_little_is_free(monkeypatch):
     monkeypatch.setattr(memory, "usable_bytes", lambda device: 25_000_000)
-    assert restoration.largest_tile(nn.Conv2d(3, 3, 3), 40, 50, 48, torch.device("cpu")) >= 50
+    assert tiles.largest_tile(nn.Conv2d(3, 3, 3), 40, 50, 48, torch.device("cpu")) >= 50
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads Linux's account of memory")
@@ -452,9 +489,10 @@ def test_a_restoration_stays_within_its_budget(folder):
 import re
 from pathlib import Path
 import numpy as np
-from deblur import restoration
-restoration.LIMIT = 300_000_000
-network, image = restoration.load({str(file)!r}), np.full((1500, 2000, 3), 99, np.uint8)
+from deblur.photos import restoration, tiles
+from deblur.weights import released
+tiles.LIMIT = 300_000_000
+network, image = released.load({str(file)!r}), np.full((1500, 2000, 3), 99, np.uint8)
 restoration.restore(image[:64, :64], network)
 # Not ru_maxrss, which starts with the size of the process that started this one.
 peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1))
@@ -472,7 +510,7 @@ for tile in (None, 2000):
 
 
 def drifts(before, after):
-    return {word for note in restoration.drift(before, after) for word in ("colour", "areas", "pixel") if word in note}
+    return {word for note in drift.drift(before, after) for word in ("colour", "areas", "pixel") if word in note}
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
