@@ -1,4 +1,4 @@
-"""All benchmarks in one table of ratios: `make bench`. Speed is never tested, since machines are noisy."""
+"""All benchmarks in one table of ratios: `make speed`. Speed is never tested, since machines are noisy."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from deblur.complexity import device_name
+from deblur.evaluation.complexity import device_name
 
 MODULES = (
     "metrics",

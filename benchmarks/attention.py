@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from deblur.complexity import device_name, time_calls
+from deblur.evaluation.complexity import device_name, time_calls
 from deblur.models.radn import Attend
 
 SIZE = (45, 80)

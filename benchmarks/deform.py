@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import deform_conv2d as operator
 
-from deblur.complexity import device_name, time_calls
+from deblur.evaluation.complexity import device_name, time_calls
 from deblur.models import deform
 
 # Images, channels in and out, side: SimpleNet's outer and inner scale, a batch, what trainings at mini meet, and

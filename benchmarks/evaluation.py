@@ -14,8 +14,9 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from benchmarks.metrics import pair, scikit_image, time_case
-from deblur import evaluation, metrics, stacked
+from deblur import evaluation
 from deblur.data import official
+from deblur.evaluation import metrics, stacked
 
 ROUNDS = 5
 

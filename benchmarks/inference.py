@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from deblur import models
-from deblur.complexity import device_name, macs, on_meta, time_calls
+from deblur.evaluation.complexity import device_name, macs, on_meta, time_calls
 from deblur.notebooks import PAPERS
 
 NAMES = (*PAPERS, "mimounet_plus", "mprnet", "nafnet")

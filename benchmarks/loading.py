@@ -25,8 +25,8 @@ from PIL import Image
 from skimage import data as photographs
 from torch.utils.data import DataLoader, Dataset
 
-from deblur.complexity import device_name
 from deblur.data import loading, official, packing
+from deblur.evaluation.complexity import device_name
 
 PAIRS, HEIGHT, WIDTH = 12, 720, 1280
 BATCH, CROP, WORKERS = 8, 256, 2
@@ -49,7 +49,7 @@ def write_tree(root: Path) -> list[official.Pair]:
             path.parent.mkdir(parents=True, exist_ok=True)
             noisy = image + rng.normal(0, 1.5, image.shape)
             Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)).save(path)
-    return official.find_pairs("gopro", root, "train", variant="blur")
+    return official.find_pairs("gopro", root, "train", subset="blur")
 
 
 def write_lmdb(pairs: Sequence[official.Pair], folder: Path) -> int:

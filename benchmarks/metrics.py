@@ -15,7 +15,7 @@ from scipy import ndimage
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from deblur import metrics
+from deblur.evaluation import metrics
 
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _LINE = cv2.getGaussianKernel(11, 1.5, cv2.CV_64F)[:, 0]

@@ -16,7 +16,8 @@ import pandas as pd
 import torch
 
 from deblur import planning, runs
-from deblur.complexity import device_name
+from deblur.data import copies
+from deblur.evaluation.complexity import device_name
 from deblur.notebooks import PAPERS
 
 STEPS = 30
@@ -31,7 +32,7 @@ def run() -> list[dict]:
 
 
 def _row(paper: str) -> dict:
-    plan = runs.Plan(runs.open_data(), paper, options={"steps": STEPS})
+    plan = runs.Plan(copies.open_data(), paper, options={"steps": STEPS})
     device = "cuda" if torch.cuda.is_available() else "cpu"
     estimated = STEPS * planning.seconds_per_step(plan, device)
     ends = []

@@ -21,8 +21,10 @@ from PIL import Image
 from skimage import data
 
 from benchmarks.__main__ import machine
-from deblur import paths, restoration
-from deblur.complexity import device_name
+from deblur import paths, writing
+from deblur.evaluation.complexity import device_name
+from deblur.photos import restoration, tiles
+from deblur.weights import released
 
 MEGAPIXELS = (1, 2, 4, 8, 12)
 COMMAND = (
@@ -60,12 +62,12 @@ def run(model: str | None = None, sizes: tuple[float, ...] = MEGAPIXELS) -> list
 
 def tile_difference(model: str | None = None) -> dict[str, float]:
     """Levels of 255 by which the smallest tiles change the restoration of one megapixel."""
-    network, image = restoration.load(model), photograph(1)
-    smallest = 3 * restoration.MARGIN + 2 * restoration.ALIGN
-    whole, tiles = (
+    network, image = released.load(model), photograph(1)
+    smallest = 3 * tiles.MARGIN + 2 * tiles.ALIGN
+    whole, parts = (
         restoration.restore(image, network, tile=tile).astype(np.float64) for tile in (max(image.shape), smallest)
     )
-    difference = np.abs(whole - tiles)
+    difference = np.abs(whole - parts)
     return {"tile_px": smallest, "rms": np.sqrt(np.square(difference).mean()), "largest": difference.max()}
 
 
@@ -86,10 +88,10 @@ def main() -> None:
     parser.add_argument("--sizes", type=float, nargs="+", default=MEGAPIXELS, help="in megapixels")
     parser.add_argument("--out", type=Path, default=paths.results_dir() / "bench")
     chosen = parser.parse_args()
-    stamp = {"model": restoration.find(chosen.model).stem, "machine": machine(), "device": device_name()}
+    stamp = {"model": released.find(chosen.model).stem, "machine": machine(), "device": device_name()}
     table = pd.DataFrame(run(chosen.model, chosen.sizes))
-    paths.write_text(chosen.out / "restore.csv", table.assign(**stamp).round(3).to_csv(index=False))
-    with paths.replacing(chosen.out / "restore.png") as draft:
+    writing.write_text(chosen.out / "restore.csv", table.assign(**stamp).round(3).to_csv(index=False))
+    with writing.replacing(chosen.out / "restore.png") as draft:
         draw(table, "deblur restore: " + "; ".join(stamp.values())).savefig(draft, dpi=110, metadata={"Software": None})
     print(*stamp.values(), sep="; ")
     print(table.to_string(index=False, float_format="%.2f"))

@@ -16,8 +16,8 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 from skimage import data
 
-from deblur.complexity import device_name, time_calls
 from deblur.data import blur, synthesis
+from deblur.evaluation.complexity import device_name, time_calls
 
 # Frame, window of it (y, x, height, width), lengths of paths in pixels, rounds.
 SIZES = [

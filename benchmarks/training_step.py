@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from deblur import models, recipes, training
-from deblur.complexity import device_name, time_calls
+from deblur.evaluation.complexity import device_name, time_calls
 from deblur.losses import LOSSES
 from deblur.notebooks import PAPERS
 

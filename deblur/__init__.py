@@ -3,8 +3,10 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from deblur import builds
+
 if TYPE_CHECKING:
-    from deblur.restoration import restore as restore
+    from deblur.photos.restoration import restore as restore
 
 __version__ = "0.1.0"
 
@@ -15,26 +17,13 @@ __version__ = "0.1.0"
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-
-def _check_torchvision() -> None:
-    """Fail early, and plainly, when torch and torchvision are builds that do not belong together."""
-    try:
-        import torchvision  # noqa: F401
-    except (ImportError, RuntimeError) as error:
-        raise ImportError(
-            f"torch and torchvision do not match ({error}). Install the pair pinned in requirements.lock: "
-            "'uv pip install -r requirements.lock' (plain pip may pick a CPU build of torch that the "
-            "registry's torchvision cannot load), or run 'make setup'."
-        ) from error
-
-
-_check_torchvision()
+builds.check()
 
 
 def __getattr__(name: str) -> Any:
-    """`deblur.restore`, loaded when it is asked for."""
+    """`deblur.restore`, loaded when it is asked for: this file itself loads neither torch nor torchvision."""
     if name == "restore":
-        from deblur.restoration import restore
+        from deblur.photos.restoration import restore
 
         return restore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,11 +39,11 @@ def summary(scores: Mapping[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
         kinds = table.groupby("kind")["gain_db"].mean() if "kind" in table else {}
         rows.append(row | {f"gain_db_{kind}": gain for kind, gain in dict(kinds).items()})
     seeds = pd.DataFrame(rows).groupby("method")
-    found = seeds.mean()
-    found.insert(0, "seeds", seeds.size())
-    found["gain_db_lowest"], found["gain_db_highest"] = seeds["gain_db"].min(), seeds["gain_db"].max()
-    found["place"] = places(found["gain_db_lowest"], found["gain_db_highest"])
-    return found.sort_values("gain_db", ascending=False).reset_index()
+    means = seeds.mean()
+    means.insert(0, "seeds", seeds.size())
+    means["gain_db_lowest"], means["gain_db_highest"] = seeds["gain_db"].min(), seeds["gain_db"].max()
+    means["place"] = places(means["gain_db_lowest"], means["gain_db_highest"])
+    return means.sort_values("gain_db", ascending=False).reset_index()
 
 
 def places(lowest: pd.Series, highest: pd.Series) -> pd.Series:
@@ -63,12 +63,12 @@ def places(lowest: pd.Series, highest: pd.Series) -> pd.Series:
 
 
 def by_length(scores: Mapping[tuple[str, int], pd.DataFrame], parts: int = 3) -> pd.DataFrame:
-    """Mean gain in equally large parts of the images, by the mean length of their pixels' ways; empty if unknown.
+    """Mean gain in equally large parts of the images, by the mean length of their pixels' paths; empty if unknown.
 
     Returns:
-        method, `path_px` (mean of the part), `pairs`, `gain_db` (mean over seeds and images), shortest ways first.
+        method, `path_px` (mean of the part), `pairs`, `gain_db` (mean over seeds and images), shortest paths first.
     """
-    found = []
+    by_seed = []
     for (method, _), table in scores.items():
         if "path_px" in table:
             part = pd.qcut(table["path_px"].rank(method="first"), parts, labels=False)
@@ -76,10 +76,10 @@ def by_length(scores: Mapping[tuple[str, int], pd.DataFrame], parts: int = 3) ->
             means = (
                 grouped[["path_px", "gain_db"]].mean().assign(method=method, part=range(parts), pairs=grouped.size())
             )
-            found.append(means)
-    if not found:
+            by_seed.append(means)
+    if not by_seed:
         return pd.DataFrame(columns=["method", "path_px", "pairs", "gain_db"])
-    means = pd.concat(found).groupby(["method", "part"], sort=False)[["path_px", "pairs", "gain_db"]].mean()
+    means = pd.concat(by_seed).groupby(["method", "part"], sort=False)[["path_px", "pairs", "gain_db"]].mean()
     return means.reset_index().drop(columns="part").astype({"pairs": int})
 
 
@@ -105,14 +105,14 @@ def order_agreement(measured: pd.Series, printed: pd.Series) -> dict[str, float]
     both = pd.concat([measured.rename("measured"), printed.rename("printed")], axis=1).dropna()
     if len(both) < 3:
         return {"methods": len(both), "spearman": float("nan"), "p_value": float("nan")}
-    found = spearmanr(both["measured"], both["printed"])
-    return {"methods": len(both), "spearman": float(found.statistic), "p_value": float(found.pvalue)}
+    correlation = spearmanr(both["measured"], both["printed"])
+    return {"methods": len(both), "spearman": float(correlation.statistic), "p_value": float(correlation.pvalue)}
 
 
 def ranked(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """The rows of some methods of a `summary`, with the places that they hold among each other."""
-    part = table[table["method"].isin(methods)].set_index("method")
-    return part.assign(place=places(part["gain_db_lowest"], part["gain_db_highest"])).reset_index()
+    rows = table[table["method"].isin(methods)].set_index("method")
+    return rows.assign(place=places(rows["gain_db_lowest"], rows["gain_db_highest"])).reset_index()
 
 
 UNITS = {"M": 1e-6, "MB": 4e-6, "MiB": 4 / 2**20}

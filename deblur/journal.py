@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from deblur import paths
+from deblur import writing
 from deblur.locks import hold
 
 
@@ -19,7 +19,7 @@ class Journal:
     """Rows kept in the file `path`, which is held by one call at a time; leave it as a context to let it go.
 
     Attributes:
-        rows: key -> (stamp, row) of all rows that are there.
+        rows: key -> (state, row) of all rows that are there.
         dropped: whether something was there that could not be used.
     """
 
@@ -38,14 +38,16 @@ class Journal:
             if len(lines) == 1 and _entry(lines[0]):  # another subject, or this one, without a row
                 lines = []
             if lines and not first.startswith(lines[0]):
-                raise paths.InTheWayError(f"{path} belongs to other work; finish that, remove it, or give another name")
+                raise writing.InTheWayError(
+                    f"{path} belongs to other work; finish that, remove it, or give another name"
+                )
             good = lines[:1] if lines[:1] == [first] else []
             for line in lines[1:] if good else []:
                 entry = _entry(line)
                 if entry is None:
                     break
                 good.append(line)
-                self.rows[entry["key"]] = (entry["stamp"], entry["row"])
+                self.rows[entry["key"]] = (entry["state"], entry["row"])
             self.dropped = len(lines) > len(good)
             self.stream.truncate(sum(map(len, good)))
             if not good:
@@ -54,13 +56,13 @@ class Journal:
             self._close()
             raise
 
-    def append(self, key: str, stamp: str, row: dict) -> dict:
-        """Write a row down and return it as it will be read back; `stamp` says what it was made from."""
-        line = _line({"key": key, "stamp": stamp, "row": row})
+    def append(self, key: str, state: str, row: dict) -> dict:
+        """Write a row down and return it as it will be read back; `state` says what it was made from."""
+        line = _line({"key": key, "state": state, "row": row})
         self._write(line)
         written = _entry(line)
         assert written is not None  # a whole line
-        self.rows[key] = (stamp, written["row"])
+        self.rows[key] = (state, written["row"])
         return written["row"]
 
     def remove(self) -> None:
@@ -88,8 +90,8 @@ class Journal:
 
 def _held(path: Path) -> tuple[BinaryIO, Callable[[], None]]:
     """The file, opened to read and append and held against other calls, and what lets it go."""
-    paths.check_file(path, overwrite=True)
-    paths.make_parent(path)
+    writing.check_file(path, overwrite=True)
+    writing.make_parent(path)
     while True:
         stream = open(path, "a+b")  # noqa: SIM115
         let_go = hold(stream)
@@ -115,7 +117,7 @@ def _entry(line: bytes) -> dict | None:
     return json.loads(text) if whole else None
 
 
-def stamp(files: Iterable[Path]) -> str:
+def state_of(files: Iterable[Path]) -> str:
     """Sizes and times of files: what a finished row was made from, without reading it again."""
     states = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return f"{zlib.crc32(repr(states).encode()):08x}"

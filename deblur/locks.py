@@ -1,14 +1,13 @@
 """One process at a time for whatever is made once: a run, a table of scores, a bundled benchmark."""
 
 import errno
-import fcntl
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout, lock_descriptor
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +55,7 @@ def hold(stream: BinaryIO) -> Callable[[], None] | None:
     Where the file system knows no locks, a file `NAME.held` is there until then.
     """
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return lambda: None
-    except BlockingIOError:
-        return None
+        return (lambda: None) if lock_descriptor(stream.fileno(), blocking=False) else None
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise

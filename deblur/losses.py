@@ -248,12 +248,12 @@ def geometric(loss: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str,
     def of_batch(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         crops = [loss(tuple(o[i : i + 1] for o in outputs), sharp[i : i + 1], progress) for i in range(len(sharp))]
         totals = [sum(terms.values()).detach() + 1e-8 for terms in crops]  # type: ignore[union-attr]  # there are terms
-        found = {}
+        means = {}
         for name in crops[0]:
             term = torch.stack([terms[name] for terms in crops]).mean()
             ratio = torch.stack([terms[name] / total for terms, total in zip(crops, totals, strict=True)]).mean()
-            found[name] = term.detach() + ratio - ratio.detach()
-        return found
+            means[name] = term.detach() + ratio - ratio.detach()
+        return means
 
     return of_batch
 

@@ -3,27 +3,34 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
+import subprocess
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from joblib import cpu_count
+from tqdm.auto import tqdm
 
-from deblur import paths, recipes, tables
-from deblur.complexity import device_name
-from deblur.errors import UsageError
+from deblur import paths, recipes, tables, writing
+from deblur.data.copies import Data, open_data
+from deblur.errors import UsageError, alternatives
 from deblur.evaluation import summarise_protocol
+from deblur.evaluation.complexity import device_name
 from deblur.locks import locked
-from deblur.provenance import provenance
-from deblur.runs import Data, Run, open_data, protocol_scores
+from deblur.runs import Run, protocol_scores
+from deblur.runs.progress import Trainings, heard
+from deblur.runs.provenance import provenance
+from deblur.talk import duration
 
 PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
 NOTEBOOKS = (*PAPERS, "comparison")
@@ -70,13 +77,13 @@ def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
 
 def place(scale: str, paper: str, data: Data, seed: int) -> Path:
     """Where results lie: `results/<scale>/<paper>`, and beside it those of another seed or of other data."""
-    own = data.bundled != ("bench" if scale == "bench" else "mini") or data.variant != "blur"
+    own = data.bundled != ("bench" if scale == "bench" else "mini") or data.subset != "blur"
     parts = [paper, *([f"seed{seed}"] if seed else [])]
-    parts += [data.fingerprint[:8], *([] if data.variant == "blur" else [data.variant])] if own else []
+    parts += [data.fingerprint[:8], *([] if data.subset == "blur" else [data.subset])] if own else []
     return paths.results_dir() / scale / "-".join(parts)
 
 
-def stamp(data: Data) -> str:
+def provenance_note(data: Data) -> str:
     """Where this notebook's numbers come from, as a line of Markdown."""
     origin = provenance()
     return (
@@ -132,10 +139,10 @@ def by_protocol(
         The summary of the blurred input, and one measurement a method with its gain over that.
     """
     # Side by side, one thread each, as trainings are: half of the scoring is NumPy's and OpenCV's work on one core.
-    threads = 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+    threads = 1 if torch.cuda.is_available() else cpu_count()
     with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
         scores = pool.map(lambda run: protocol_scores(data, protocol, run, limit), [None, *done.values()])
-        blurred, *summaries = (summarise_protocol(protocol, found) for found in scores)
+        blurred, *summaries = (summarise_protocol(protocol, table) for table in scores)
     rows = {}
     for (method, run), summary in zip(done.items(), summaries, strict=True):
         gain = summary["psnr_db"] - blurred["psnr_db"]
@@ -177,7 +184,7 @@ def finish(
         "provenance": provenance(),
         "runs": [
             {
-                "paper": run.plan.paper,
+                "paper": run.plan.name,
                 "trained_on": run.plan.data.name,
                 "variant": run.plan.variant,
                 "budget": run.plan.budget,
@@ -191,9 +198,9 @@ def finish(
         "files": paths.hashes(folder),
     }
     to = place(scale, paper, data, runs[0].plan.seed)
-    with paths.delivering_folder(to, tables.listed) as draft:
+    with writing.delivering_folder(to, tables.listed) as draft:
         shutil.copytree(folder, draft, dirs_exist_ok=True)
-        paths.write_text(draft / "run.json", json.dumps(record, indent=1) + "\n")
+        writing.write_text(draft / "run.json", json.dumps(record, indent=1) + "\n")
     return to / "run.json"
 
 
@@ -219,38 +226,87 @@ def available() -> list[str]:
 
 def notebook_path(paper: str) -> Path:
     """The notebook of a paper."""
-    return paths.project_root() / "notebooks" / f"{paper}.ipynb"
+    return paths.notebooks_dir() / f"{paper}.ipynb"
 
 
-def reproduce(papers: Sequence[str], **parameters: object) -> list[Path]:
+def reproduce(papers: Sequence[str], say: Callable[[str], None] = lambda _: None, **parameters: object) -> list[Path]:
     """Execute notebooks with papermill in this interpreter's kernel; returns the executed copies under `results/`.
 
     A notebook that fails leaves its copy under the run store, and its exception names the cell. What was there before
     stays until all is made.
 
+    Args:
+        say: is told of each notebook, when it begins and when its results are there.
+
     Raises:
+        FileNotFoundError: if there are no notebooks.
         FileExistsError: before anything runs, if files are in the way that an earlier call did not write.
     """
     from papermill import execute_notebook
 
-    unknown = set(papers) - set(available())
-    if unknown:
-        raise UsageError(f"no notebook for {', '.join(sorted(unknown))}; there are {', '.join(available())}")
+    if not available():
+        raise FileNotFoundError(f"{paths.notebooks_dir()} holds no notebooks: there is nothing to run")
+    astray = [paper for paper in papers if paper not in available()]
+    if astray:
+        raise UsageError(f"no notebook for {', '.join(astray)}; {alternatives(astray[0], available())}")
     scale, seed = str(parameters.get("scale", "mini")), int(str(parameters.get("seed", 0)))
     data = open_data(str(parameters.get("data_root", "")), scale=scale)
     places = {paper: place(scale, paper, data, seed) for paper in papers}
     for folder in places.values():
-        paths.check_folder(folder, tables.listed)
+        writing.check_folder(folder, tables.listed)
+    for name in ("papermill", "asyncio"):  # what goes wrong is raised; what is cut off by Ctrl-C is nobody's concern
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     executed = []
-    for paper, folder in places.items():
+    for number, (paper, folder) in enumerate(places.items(), 1):
+        title, started = f"{paper}, notebook {number} of {len(places)}", time.monotonic()
         draft = paths.runs_dir() / "notebooks" / f"{folder.name}-{scale}.ipynb"
-        paths.check_file(draft, overwrite=True)
-        paths.make_parent(draft)
+        writing.check_file(draft, overwrite=True)
+        writing.make_parent(draft)
         # A second call for the same notebook waits, and finds its trainings made.
-        with locked(draft.with_name(f"{draft.name}.lock")), _stopped_in_words():
-            execute_notebook(notebook_path(paper), draft, parameters, kernel_name="python3", log_output=False)
+        with locked(draft.with_name(f"{draft.name}.lock")), _stopped_in_words(), heard() as trainings:
+            say(f"{title}: running at scale {scale} on {data.label}; results go to {folder}")
+            with _counting(title, trainings):
+                execute_notebook(notebook_path(paper), draft, parameters, **_quietly())
             executed.append(_deliver(draft, folder / f"{paper}.ipynb"))
+            kept, _, made = trainings()
+            said = f"{made} trainings made, {kept} kept from earlier calls"
+            say(f"{title}: wrote tables, figures and notebook in {duration(time.monotonic() - started)}; {said}")
     return executed
+
+
+def _quietly() -> dict[str, Any]:
+    """How papermill runs a notebook: without its bar, since cells say little of what is left, one of them trains.
+
+    What the kernel's process says beside its messages is of no use, and a traceback of it where Ctrl-C ends it.
+    """
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Kernel(AsyncKernelManager):
+        def start_kernel(self, **options: Any) -> Any:
+            return super().start_kernel(**options, stderr=subprocess.DEVNULL)
+
+    return {"kernel_name": "python3", "log_output": False, "progress_bar": False, "kernel_manager_class": Kernel}
+
+
+@contextmanager
+def _counting(title: str, trainings: Callable[[], Trainings]) -> Iterator[None]:
+    """The number of trainings that are made, on a terminal; no time is foretold, since they differ in length."""
+    shown = tqdm(bar_format="{desc}; {elapsed} so far", desc=title, leave=False, disable=None)
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(1):
+            _, missing, made = trainings()
+            shown.set_description_str(f"{title}: {made} of {missing} trainings made" if missing else title)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        shown.close()
 
 
 @contextmanager
@@ -260,7 +316,6 @@ def _stopped_in_words() -> Iterator[None]:
         yield
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) or getattr(error, "ename", "") == "KeyboardInterrupt":
-            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the cell's error that nobody waits for any more
             kept = f"what was trained is kept in {paths.runs_dir()}; the same command goes on"
             raise KeyboardInterrupt(kept) from None
         raise
@@ -278,7 +333,7 @@ def _deliver(draft: Path, path: Path) -> Path:
             cell["outputs"] = [output for output in cell["outputs"] if WIDGET not in output.get("data", {})]
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     _add_to_record(path, text)
-    with paths.delivering(path) as clean:
+    with writing.delivering(path) as clean:
         clean.write_text(text, encoding="utf-8")
     draft.unlink()
     return path
@@ -289,62 +344,4 @@ def _add_to_record(path: Path, text: str) -> None:
     file = path.with_name("run.json")
     record = json.loads(file.read_text(encoding="utf-8"))
     record["files"][path.name] = hashlib.sha256(text.encode()).hexdigest()
-    paths.write_text(file, json.dumps(record, indent=1) + "\n")
-
-
-CHECKED = "NBVAL_CHECK_OUTPUT"
-"""What cells are marked with whose output is the same everywhere: it is committed, and compared by `make test`."""
-
-
-def stripped(content: Mapping) -> dict:
-    """A notebook as it is committed: without output, but for marked cells, and without what a session leaves behind."""
-    cells = []
-    for cell in content["cells"]:
-        clean = dict(cell) | {
-            "metadata": {name: cell["metadata"][name] for name in ("tags",) if name in cell["metadata"]}
-        }
-        if cell["cell_type"] == "code":
-            kept = cell["outputs"] if CHECKED in "".join(cell["source"]) else []
-            clean["outputs"] = [
-                output | ({"execution_count": None} if "execution_count" in output else {}) for output in kept
-            ]
-            clean["execution_count"] = 1 if kept else None
-        cells.append(clean)
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    return dict(content) | {"cells": cells, "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}}}
-
-
-def strip(path: Path) -> bool:
-    """Leave a notebook as it is committed, see `stripped`; returns whether it was not."""
-    before = path.read_text(encoding="utf-8")
-    after = json.dumps(stripped(json.loads(before)), indent=1, ensure_ascii=False) + "\n"
-    if after != before:
-        paths.write_text(path, after)
-    return after != before
-
-
-def prepare(folder: Path, scale: str = "smoke") -> list[Path]:
-    """Parameterised but not executed copies of all notebooks, for nbval, which cannot pass a parameter.
-
-    Raises:
-        FileExistsError: if `folder` holds anything but earlier copies.
-    """
-    from papermill import execute_notebook
-
-    names = (*available(), EXPLORE)
-    with paths.delivering_folder(folder, paths.listed_in("manifest.json")) as draft:
-        for name in names:
-            copy = draft / f"{name}.ipynb"
-            execute_notebook(notebook_path(name), copy, {"scale": scale}, prepare_only=True, progress_bar=False)
-        paths.write_text(draft / "manifest.json", json.dumps({"files": paths.hashes(draft)}, indent=1))
-    return [folder / f"{name}.ipynb" for name in names]
-
-
-if __name__ == "__main__":
-    import sys
-
-    if sys.argv[1] == "strip":  # the pre-commit hook
-        changed = [name for name in sys.argv[2:] if strip(Path(name))]
-        print(*(f"{name}: stale output removed" for name in changed), sep="\n")
-        sys.exit(bool(changed))
-    print(*prepare(Path(sys.argv[1])), sep="\n")
+    writing.write_text(file, json.dumps(record, indent=1) + "\n")

@@ -4,9 +4,8 @@ A release is three files under `weights/`: `NAME.safetensors`, `NAME.json`, its 
 training.
 """
 
-import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,12 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from deblur import complexity, evaluation, models, paths, restoration, runs, weights
+from deblur import evaluation, models, paths, runs, writing
 from deblur.data import bench
 from deblur.errors import UsageError
+from deblur.evaluation import complexity
+from deblur.weights import cards, importing, released
+from deblur.weights.cards import Card
 
 LARGEST_MB = 4.0
 """Size of a released file: they travel with the code."""
@@ -53,28 +55,29 @@ def release(run: runs.Run, name: str, default: bool = False, overwrite: bool = F
         The weights file.
 
     Raises:
+        UsageError: a name with a folder, or no folder to write into, see `paths.release_dir`.
         OSError: if one of the three files is there already, or cannot be written.
         ValueError: if the file would be larger than `LARGEST_MB`, values do not fit into half precision, or the
             network does not gain.
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise UsageError(f"{name!r}: give a name of letters, digits, dots and dashes alone, without a folder")
-    path = paths.weights_dir() / f"{name}.safetensors"
-    weights.check_out(path, "recipe", overwrite)
+    path = paths.release_dir() / f"{name}.safetensors"
+    importing.check_out(path, "recipe", overwrite)
     with (
-        paths.delivering(weights.card_path(path), overwrite) as card_draft,
-        paths.delivering(path.with_suffix(".csv"), overwrite) as log_draft,
-        paths.delivering(path, overwrite) as draft,
+        writing.delivering(cards.beside(path), overwrite) as card_draft,
+        writing.delivering(path.with_suffix(".csv"), overwrite) as log_draft,
+        writing.delivering(path, overwrite) as draft,
     ):
-        card = _write_weights(run, name, draft) | {"default": default, "limits": list(LIMITS)}
+        card = replace(_write_weights(run, name, draft), default=default, limits=list(LIMITS))
         log_draft.write_text(run.log().to_csv(index=False), encoding="utf-8")
-        card_draft.write_text(_text(card), encoding="utf-8")
+        card_draft.write_text(card.text, encoding="utf-8")
     if default:
         _take_default_from_others(name)
     return path
 
 
-def _write_weights(run: runs.Run, name: str, draft: Path) -> dict[str, object]:
+def _write_weights(run: runs.Run, name: str, draft: Path) -> Card:
     """Write rounded weights if they are small and good enough; returns their card."""
     plan = run.plan
     halves = rounded(load_file(plan.folder / "model.safetensors"))
@@ -90,39 +93,39 @@ def _write_weights(run: runs.Run, name: str, draft: Path) -> dict[str, object]:
         raise ValueError(f"{name} has {size_mb:.1f} MB, more than {LARGEST_MB:.0f}: train smaller widths")
     if summary["gain_db"] <= 0:
         raise ValueError(f"{name} gains {summary['gain_db']:+.3f} dB on the test split: train it for longer")
-    card = _card(run, name, network) | {"scores": summary, "file_mb": round(size_mb, 3)}
-    return card | {"sha256": paths.file_sha256(draft)}
+    return _card(run, name, network, summary, size_mb, paths.file_sha256(draft))
 
 
 def _take_default_from_others(name: str) -> None:
     """Only cards that a release wrote are changed."""
-    for other, card in restoration.cards().items():
-        if card.get("default") and other != name and card.get("name") == other and "recipe" in card:
-            paths.write_text(paths.weights_dir() / f"{other}.json", _text(card | {"default": False}))
+    for other, card in released.cards().items():
+        if card.default and other != name and card.name == other and card.recipe is not None:
+            writing.write_text(paths.weights_dir() / f"{other}.json", replace(card, default=False).text)
 
 
-def _text(card: dict[str, object]) -> str:
-    return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-
-
-def _card(run: runs.Run, name: str, network: torch.nn.Module) -> dict[str, object]:
+def _card(
+    run: runs.Run, name: str, network: torch.nn.Module, scores: dict[str, float], size_mb: float, sha256: str
+) -> Card:
     plan, made = run.plan, run.provenance
     fresh = {"bundled": list(bench.SCENES["train"]), "photographs": plan.photographs.manifest}
     data = {"trained_on": fresh if plan.recipe.data == "photographs" else plan.data.label}
     data |= {"tested_on": plan.data.label, "fingerprint": plan.data.fingerprint}
-    return {
-        "name": name,
-        "network": plan.paper,
-        "variant": plan.variant,
-        "scale": plan.scale,
-        "config": asdict(models.config(plan.paper, plan.variant, **plan.recipe.config)),
-        "parameters": complexity.parameters(network),
-        "precision": "float16",
-        "recipe": runs.training_part(plan.recipe) | {"seed": plan.seed, "key": plan.key},
-        "training": {key: made[key] for key in ("training_seconds", "device", "commit", "versions")}
+    return Card(
+        name=name,
+        network=plan.name,
+        variant=plan.variant,
+        scale=plan.scale,
+        config=asdict(models.config(plan.name, plan.variant, **plan.recipe.config)),
+        parameters=complexity.parameters(network),
+        precision="float16",
+        recipe=runs.training_part(plan.recipe) | {"seed": plan.seed, "key": plan.key},
+        training={key: made[key] for key in ("training_seconds", "device", "commit", "versions")}
         | ({"continued": True} if made.get("continued") else {}),
-        "data": data,
-    }
+        data=data,
+        scores=scores,
+        file_mb=round(size_mb, 3),
+        sha256=sha256,
+    )
 
 
 def _scores(scores: pd.DataFrame, blurred: pd.DataFrame) -> dict[str, float]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 PACKAGE = __name__.split(".")[0]
 
-BESIDE = ("paths", "data.packing")
+BESIDE = ("paths", "writing", "data.packing")
 """Modules of this package that decide no result: where files lie and how they are read and written; packed pairs, which
 give the crops of the tree that they were made from."""
 
@@ -150,18 +150,18 @@ def _is_idle(statement: ast.stmt) -> bool:
 
 def _imported(body: list[ast.stmt]) -> dict[str, Place | str]:
     """Name -> what a scope imports under it: a module or a name of this package, or something foreign's dotted name."""
-    found: dict[str, Place | str] = {}
+    imports: dict[str, Place | str] = {}
     for node in _within(body):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 module = alias.name if alias.asname else alias.name.split(".")[0]
-                found[alias.asname or module] = Place(module, "") if _is_ours(module) else module
+                imports[alias.asname or module] = Place(module, "") if _is_ours(module) else module
         elif isinstance(node, ast.ImportFrom):
             assert node.module  # this package imports by whole names
             for alias in node.names:
                 place = Place(node.module, alias.name)
-                found[alias.asname or alias.name] = place if _is_ours(node.module) else ".".join(place)
-    return found
+                imports[alias.asname or alias.name] = place if _is_ours(node.module) else ".".join(place)
+    return imports
 
 
 def _is_ours(module: str) -> bool:

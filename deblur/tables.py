@@ -11,12 +11,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from deblur import paths
+from deblur import paths, stale, writing
+from deblur.weights.cards import Card
+from deblur.weights.released import cards
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler  # needs jinja2, which only notebooks have
@@ -70,17 +72,17 @@ def peers(paper: str, networks: Iterable[str]) -> dict[str, str]:
     Args:
         networks: names of the networks that there are, i.e. `models.NETWORKS`.
     """
-    known, found = set(networks), {}
+    available, methods = set(networks), {}
     for path in sorted((paths.printed_dir() / paper).glob("table*.csv")):
         for method in pd.read_csv(path, dtype=str).get("method", ()):
             network = NETWORK_IN.get((paper, method), NETWORK_OF.get(method))
-            if network in known:
-                found[method] = network
-    return found
+            if network in available:
+                methods[method] = network
+    return methods
 
 
 VALUES = ("_db", "ssim", "lpips", "_iqa", "size_mb", "params_m", "runtime_s", "runtime_ms", "memory_mib", "_pct")
-"""Ends of the names of printed columns that hold a value, which `side_by_side` marks `_printed`."""
+"""Ends of the names of printed columns that hold a value, which `beside_printed` marks `_printed`."""
 
 SCORES = ("_db", "ssim", "size_m", "runtime_ms", "memory_mib", "_pct")
 """Parts of the names of measured values, which it marks `_measured`; counts, stamps and the like keep their names."""
@@ -93,12 +95,12 @@ def printed(paper: str, table: int) -> pd.DataFrame:
     """A table as the paper prints it; text, so that trailing zeros stay."""
     path = paths.printed_dir() / paper / f"table{table}.csv"
     if not path.is_file():
-        known = sorted(p.relative_to(paths.printed_dir()).as_posix() for p in paths.printed_dir().rglob("table*.csv"))
-        raise FileNotFoundError(f"no printed table {path.name} of {paper!r}; there are {', '.join(known)}")
+        names = sorted(p.relative_to(paths.printed_dir()).as_posix() for p in paths.printed_dir().rglob("table*.csv"))
+        raise FileNotFoundError(f"no printed table {path.name} of {paper!r}; there are {', '.join(names)}")
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-def side_by_side(
+def beside_printed(
     paper: str,
     table: int,
     measured: Mapping[str, Mapping[str, object]],
@@ -125,9 +127,9 @@ def side_by_side(
     result = result.drop(columns=[column for column in ("runtime_as_printed", "own") if column in result])
     result = pd.concat([result, pd.DataFrame({"method": list(extra)})], ignore_index=True)
     measured = {**measured, **extra}
-    found = pd.DataFrame([measured.get(method, {}) for method in result["method"]], index=result.index)
-    scores = [name for name in found if any(part in name for part in SCORES)]
-    result = result.join(found.rename(columns={column: f"{column}_measured" for column in scores}))
+    measurements = pd.DataFrame([measured.get(method, {}) for method in result["method"]], index=result.index)
+    scores = [name for name in measurements if any(part in name for part in SCORES)]
+    result = result.join(measurements.rename(columns={column: f"{column}_measured" for column in scores}))
     if reference is not None:
         result = _with_differences(result, reference)
     result["note"] = [OURS if method in extra else "" if method in measured else PENDING for method in result["method"]]
@@ -176,17 +178,17 @@ def start_anew() -> None:
         workshop.cleanup()
 
 
-listed = paths.listed_in("run.json")
+listed = writing.listed_in("run.json")
 """The files of a folder of results, by its `run.json`."""
 
 
 def save(table: pd.DataFrame, scale: str, paper: str, name: str) -> None:
     """Write a table under its name, e.g. `table5`, atomically; six significant decimals are plenty."""
     path = folder(scale, paper) / "tables" / f"{name}.csv"
-    paths.write_text(path, table.to_csv(index=False, float_format="%.6g"))
+    writing.write_text(path, table.to_csv(index=False, float_format="%.6g"))
 
 
-STAMP = ("scale", "data", "protocol", "steps", "seed", "device")
+PROVENANCE = ("scale", "data", "protocol", "steps", "seed", "device")
 """Columns that say where a measurement comes from; a caption names them once."""
 
 QUALITY = (
@@ -208,7 +210,7 @@ def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None
     Args:
         columns: which to show; by default all but the citation. What the caption names once and for all is left out.
     """
-    hidden = {"citation", *(name for name in STAMP if name in table and table[name].nunique() < 2)}
+    hidden = {"citation", *(name for name in PROVENANCE if name in table and table[name].nunique() < 2)}
     view = table[[name for name in columns or table if name in table and name not in hidden]]
     formats = {}
     for name in view.select_dtypes("number"):
@@ -223,7 +225,7 @@ def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None
 def caption(table: pd.DataFrame) -> str:
     """Where the measured cells of a table come from, in one line."""
     parts = []
-    for name in STAMP:
+    for name in PROVENANCE:
         values = table[name].dropna().unique() if name in table else []
         shown = ", ".join(f"{value:.0f}" if isinstance(value, float) else str(value) for value in values)
         parts += [f"{name} {shown}"] if shown else []
@@ -234,48 +236,84 @@ STATUS = ("<!-- status: written by `deblur status --write` -->", "<!-- end of st
 
 
 def status() -> str:
-    """The state of all papers and of the released networks as Markdown tables, from `results/` and `weights/`."""
-    lines = [
-        "| paper | scale | data | gain over the blurred input | steps | rows live / printed | device |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    """The state of all papers and of the released networks as Markdown tables, from `results/` and `weights/`.
+
+    Raises:
+        FileNotFoundError: if there are neither.
+    """
+    titles = ["paper", "scale", "data", "gain over the blurred input", "steps", "rows live / printed", "device"]
+    lines = _markdown(titles)
+    empty = len(lines)
     totals: dict[str, tuple[int, int]] = {}
+    for entry in reproduced():
+        each = ", ".join(f"T{table} {live}/{printed}" for table, (live, printed) in entry["tables"].items())
+        live, printed = map(sum, zip(*entry["tables"].values()))
+        if entry["results"] == entry["paper"]:  # other seeds and other data do not add to it
+            before = totals.get(entry["scale"], (0, 0))
+            totals[entry["scale"]] = (before[0] + live, before[1] + printed)
+        title = _marked(entry["results"], f"{entry['scale']}/{entry['results']}")
+        cells = [title, entry["scale"], entry["data"], f"{entry['gain_db']:+.2f} dB", str(entry["steps"])]
+        lines.append(_row([*cells, f"**{live} / {printed}**: {each}", entry["device"]]))
+    for scale, (live, printed) in totals.items():
+        lines.append(f"| all | {scale} | | | | **{live} / {printed}** | |")
+    lines += released()
+    if len(lines) == empty:
+        where = f"{paths.results_dir()} holds no results and {paths.weights_dir()} no weights"
+        raise FileNotFoundError(f"{where}: run 'deblur reproduce' first")
+    return "\n".join(lines)
+
+
+def _marked(title: str, name: str) -> str:
+    """A title, marked if the result `name` is stale, see `stale`."""
+    return f"{title} (stale)" if name in stale.listed() else title
+
+
+def reproduced() -> list[dict[str, Any]]:
+    """What was measured of each paper, at each scale: plain values, from `results/`."""
+    records = []
     for path in sorted(paths.results_dir().glob("*/[!.]*/run.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         counts = rows_live(path.parent)
         if not counts:  # the comparison prints nobody's table
             continue
-        main, scale = record["runs"][0], record["scale"]
-        live, printed = map(sum, zip(*counts.values()))
-        if path.parent.name == record["paper"]:  # other seeds and other data do not add to it
-            totals[scale] = (totals.get(scale, (0, 0))[0] + live, totals.get(scale, (0, 0))[1] + printed)
-        each = ", ".join(f"T{name.removeprefix('table')} {a}/{b}" for name, (a, b) in counts.items())
-        lines.append(
-            f"| {path.parent.name} | {scale} | {record['data']['name']} | {record['gain_db']:+.2f} dB | "
-            f"{main['steps']} | **{live} / {printed}**: {each} | {main['device']} |"
-        )
-    for scale, (live, printed) in totals.items():
-        lines.append(f"| all | {scale} | | | | **{live} / {printed}** | |")
-    return "\n".join(lines + released())
+        main, live = record["runs"][0], {name.removeprefix("table"): rows for name, rows in counts.items()}
+        entry = {"results": path.parent.name, "paper": record["paper"], "scale": record["scale"]}
+        entry |= {"data": record["data"]["name"], "gain_db": record["gain_db"], "steps": main["steps"]}
+        records.append(entry | {"device": main["device"], "tables": live})
+    return records
+
+
+def released_cards() -> dict[str, Card]:
+    """The cards of the networks that were trained and scored here, by name."""
+    return {name: card for name, card in cards().items() if card.scores and card.training and card.recipe}
 
 
 def released() -> list[str]:
     """Lines of a Markdown table, after an empty one: what the released networks gain, from their cards."""
-    cards = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(paths.weights_dir().glob("*.json"))]
-    if not cards:
+    by_name = released_cards()
+    if not by_name:
         return []
-    kinds = [name for name in cards[0]["scores"] if name.startswith("gain_db_") and not name.endswith("_pair")]
+    first = next(iter(by_name.values())).scores or {}
+    kinds = [name for name in first if name.startswith("gain_db_") and not name.endswith("_pair")]
     titles = ["released network", "parameters", "gain over the blurred input"]
-    titles += [name.removeprefix("gain_db_") for name in kinds] + ["steps", "hours", "device"]
-    lines = ["", f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
-    for card in cards:
-        gains = [f"{card['scores'][name]:+.2f} dB" for name in ("gain_db", *kinds)]
-        training, steps = card["training"], f"{card['recipe']['steps']}"
+    lines = ["", *_markdown(titles + [name.removeprefix("gain_db_") for name in kinds] + ["steps", "hours", "device"])]
+    for name, card in by_name.items():
+        scores, training = card.scores or {}, card.training or {}
+        gains = [f"{scores[score]:+.2f} dB" for score in ("gain_db", *kinds)]
         # Of a training that was continued after a break only the last part was timed.
         hours = ("> " if training.get("continued") else "") + f"{training['training_seconds'] / 3600:.1f}"
-        cells = [card["name"], f"{card['parameters']:,}", *gains, steps, hours, training["device"]]
-        lines.append(f"| {' | '.join(cells)} |")
+        title = _marked(name, f"weights/{name}")
+        lines.append(_row([title, f"{card.parameters:,}", *gains, str(card.steps), hours, training["device"]]))
     return lines
+
+
+def _markdown(titles: Sequence[str]) -> list[str]:
+    """The first two lines of a table."""
+    return [_row(titles), "| --- " * len(titles) + "|"]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def rows_live(folder: Path) -> dict[str, tuple[int, int]]:
@@ -300,10 +338,10 @@ def write_status() -> Path:
         OSError: if there is no such file.
     """
     path = paths.project_root() / "README.md"
-    paths.check_file(path, overwrite=True)
+    writing.check_file(path, overwrite=True)
     _around_status(path)  # before the work
     table = f"\n{status()}\n".encode()
-    with paths.replacing(path) as draft:
+    with writing.replacing(path) as draft:
         before, after = _around_status(path)
         draft.write_bytes(before + table + after)
     return path

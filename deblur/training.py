@@ -133,16 +133,16 @@ def _update(
         group["lr"] = row["lr"] * group["factor"]
     optimiser.zero_grad()
     parts = list(zip(blurred.chunk(recipe.accumulate), sharp.chunk(recipe.accumulate), strict=True))
-    found: dict[str, Tensor] = {}
+    means: dict[str, Tensor] = {}
     for i, (blurred_part, sharp_part) in enumerate(parts, 1):
         with fabric.no_backward_sync(network, enabled=i < len(parts)):  # type: ignore[arg-type]  # a network that Fabric has set up
             terms = loss(network(blurred_part), sharp_part, (row["step"] - 1) / recipe.steps)
             total = sum(terms.values())
             fabric.backward(total / len(parts))  # type: ignore[arg-type]  # a loss has terms
         for name, term in {"loss": total, **terms}.items():
-            found[name] = found.get(name, 0.0) + term.detach() / len(parts)  # type: ignore[union-attr]  # a loss has terms
-    found["gradient_norm"] = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-    values = dict(zip(found, fabric.all_reduce(torch.stack(list(found.values()))).tolist(), strict=True))  # type: ignore[union-attr]  # a tensor for a tensor
+            means[name] = means.get(name, 0.0) + term.detach() / len(parts)  # type: ignore[union-attr]  # a loss has terms
+    means["gradient_norm"] = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    values = dict(zip(means, fabric.all_reduce(torch.stack(list(means.values()))).tolist(), strict=True))  # type: ignore[union-attr]  # a tensor for a tensor
     if not all(math.isfinite(value) for value in values.values()):
         raise DivergedError(
             f"step {row['step']}: {values}; the weights were not updated. Lower lr (now {row['lr']:g}) or look at the "

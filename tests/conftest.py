@@ -20,10 +20,10 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def mini_root():
-    """The bundled GoPro flavour."""
-    from deblur.data import mini
+    """The bundled GoPro copy."""
+    from deblur.data import bundled
 
-    return mini.ensure("gopro")
+    return bundled.ensure("mini-gopro")
 
 
 def redraw(network, seed=0):

@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from deblur.models.published import UNKNOWN
+
 
 @dataclass(frozen=True)
 class Config:
@@ -44,6 +46,7 @@ class Toy(nn.Module):
 
 
 VARIANTS: dict[str, dict] = {"paper": {}, "table1_no_skip": {"skip": False}}
+PUBLISHED = {"toy": UNKNOWN}
 '''
 
 RECIPE = """TOY = {
@@ -57,7 +60,7 @@ RECIPE = """TOY = {
 EDITS = {  # file -> its lines before and after
     "deblur/models/__init__.py": {
         "    srn,\n)": "    srn,\n    toy,\n)",
-        '    "dmphn": (dmphn, ': '    "toy": (toy, toy.Toy),\n    "dmphn": (dmphn, ',
+        '    "dmphn": _of(dmphn, ': '    "toy": _of(toy, toy.Toy),\n    "dmphn": _of(dmphn, ',
     },
     "deblur/recipes.py": {
         "def _bench(": f"{RECIPE}def _bench(",
@@ -66,7 +69,7 @@ EDITS = {  # file -> its lines before and after
     "deblur/tables.py": {"    # Nah et al. 2017\n": '    "Toy": "toy",\n    # Nah et al. 2017\n'},
     "deblur/notebooks.py": {'"raidnet")\nNOTEBOOKS': '"raidnet", "toy")\nNOTEBOOKS'},
 }
-ENTRIES = ("import `toy`", '"toy": (toy, toy.Toy)', "`TOY`", '"toy": TOY', '"Toy": "toy"', "`PAPERS`")
+ENTRIES = ("import `toy`", '"toy": _of(toy, toy.Toy)', "`TOY`", '"toy": TOY', '"Toy": "toy"', "`PAPERS`")
 
 PRINTED = """method,citation,psnr_db,ssim,size_mb,own
 SRN,[1],30.26,0.934,33.60,0
@@ -77,9 +80,11 @@ Toy,,31.00,0.940,0.00,1
 CELLS = (
     'scale: str = "mini"\ndata_root: str = ""\nseed: int = 0',
     "from deblur import notebooks\n\nnotebooks.check_parameters(globals())",
-    """from deblur import complexity, evaluation, models, recipes, runs, tables
+    """from deblur import evaluation, models, recipes, runs, tables
+from deblur.data import copies
+from deblur.evaluation import complexity
 
-data = runs.open_data(data_root, scale=scale)
+data = copies.open_data(data_root, scale=scale)
 limit = recipes.recipe("toy", scale=scale).test_pairs
 variants = {"Toy": "paper", "Toy without skip": "table1_no_skip"}
 plans = {method: runs.Plan(data, "toy", variant, scale, "row", seed) for method, variant in variants.items()}
@@ -88,8 +93,8 @@ plans |= {method: runs.Plan(data, name, "paper", scale, "row", seed) for method,
 done = dict(zip(plans, runs.load_or_run(list(plans.values()))))""",
     """blurred = runs.blurred_scores(data, limit)
 rows = {method: notebooks.measurement(evaluation.summarise(run.scores(), blurred), run) for method, run in done.items()}
-rows = {method: row | complexity.cost(done[method].plan.paper) for method, row in rows.items()}
-table1 = tables.side_by_side("toy", 1, rows, reference="Toy")
+rows = {method: row | complexity.cost(done[method].plan.name) for method, row in rows.items()}
+table1 = tables.beside_printed("toy", 1, rows, reference="Toy")
 tables.save(table1, scale, "toy", "table1")
 tables.show(table1, tables.caption(table1), tables.QUALITY)""",
     'notebooks.finish("toy", scale, data, list(done.values()), [rows[m] for m in done], ["tables/table1.csv"])',

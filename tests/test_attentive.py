@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from conftest import redraw
 
-from deblur.complexity import on_meta, parameters, sizes
+from deblur.evaluation.complexity import on_meta, parameters, sizes
 from deblur.models import attentive, build, layers
 from deblur.models.attentive import MODES, AttentionUnit
 

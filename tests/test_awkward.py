@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks import awkward
 from deblur import paths
+from deblur.reports import awkward
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models import MobileNetV2
 
 from deblur import models, recipes
-from deblur.complexity import macs, on_meta, parameters, sizes
+from deblur.evaluation.complexity import macs, on_meta, parameters, sizes
 from deblur.models import dbgan, deblurgan, deblurgan_v2, dmphn, mimounet, mprnet, mscnn, mtrnn, nafnet, pss_nsc
 
 # name -> parameters here, in millions as published (None: no source that holds)

@@ -4,7 +4,8 @@ import sys
 
 import pandas as pd
 
-from benchmarks import awkward, restore
+from benchmarks import restore
+from deblur.reports import awkward
 
 
 def test_seconds_and_memory_of_each_size(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import torch
 from scipy.signal import correlate
 from scipy.spatial.transform import Rotation
 
-from deblur.data import blur, mini
+from deblur.data import blur, mini, scenes
 
 EXACT = {"rtol": 0, "atol": 1e-11}
 
@@ -341,13 +341,13 @@ def test_random_motion_is_a_short_smooth_exposure(kind):
         assert any((steps - 1) % (frames - 1) == 0 for frames in (7, 9, 11, 13))
         assert not motion.poses[steps // 2].any()
         q = blur.camera_points(motion.poses, corners, size, None)
-        way = torch.hypot(*q.diff(dim=0).unbind(-1)).amax((1, 2))
+        step = torch.hypot(*q.diff(dim=0).unbind(-1)).amax((1, 2))
         if kind == "local":
             assert not motion.object_path[steps // 2].any()
             own = np.hypot(*np.diff(motion.object_path, axis=0).T)
             assert 1.9 < own.sum() < 5.05  # the sum is taken over fewer chords than the length was set by
-            way = way + torch.from_numpy(own)
-        assert way.max() < 1
+            step = step + torch.from_numpy(own)
+        assert step.max() < 1
         assert (q - corners).abs().max() < mini.MARGIN
         lengths.append(float(blur.path_lengths(q).mean()))
     # Corners move somewhat more than the mean over the frame, to which 2 to 5 px refer.
@@ -371,7 +371,7 @@ def test_stored_exposures_step_under_one_pixel_and_stay_within_the_margin(split)
     points = pixels(height, width)[sorted({*range(0, height, 3), height - 1})]
     points = points[:, sorted({*range(0, width, 3), width - 1})]
     for name, shot in mini.gopro_shots(split).items():
-        depth = mini.load_scene(shot.scene, shot.frame).depth
+        depth = scenes.load_scene(shot.scene, shot.frame).depth
         if depth is not None:
             x, y = shot.origin
             depth = depth[y : y + height, x : x + width][points[..., 1].long(), points[..., 0].long()]
@@ -379,7 +379,7 @@ def test_stored_exposures_step_under_one_pixel_and_stay_within_the_margin(split)
         q, _ = blur.trajectories(uncut, points, mini.FRAME_SIZE, depth)
         assert torch.hypot(*q.diff(dim=0).unbind(-1)).max() < 1, name
         assert (q - points).abs().max() <= mini.MARGIN, name
-        scene = mini.load_scene(shot.scene, shot.frame).image.shape
+        scene = scenes.load_scene(shot.scene, shot.frame).image.shape
         assert mini.MARGIN <= shot.origin[0] <= scene[2] - width - mini.MARGIN, name
         assert mini.MARGIN <= shot.origin[1] <= scene[1] - height - mini.MARGIN, name
 

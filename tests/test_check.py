@@ -11,7 +11,7 @@ import pytest
 from trees import problems, save, scene, write_dvd, write_flat, write_gopro, write_koehler, write_manifest
 
 from deblur import cli, paths
-from deblur.data import mini, official
+from deblur.data import bundled, official
 from deblur.data.check import check
 from deblur.data.official import DataError, read_image
 
@@ -69,7 +69,7 @@ def test_check_finds_a_missing_frame_in_dvd(tmp_path, rng):
 def test_check_finds_a_size_mismatch(tmp_path, gopro):
     path = gopro / "test/GOPR0001_test/sharp/000005.png"
     save(path, read_image(path)[:, 2:])
-    text = problems(check("gopro", tmp_path, variant="blur"))
+    text = problems(check("gopro", tmp_path, subset="blur"))
     assert f"GOPR0001_test/blur/000005.png: is 24x24 (height x width) but {path} is 24x22" in text
 
 
@@ -78,7 +78,7 @@ def test_check_finds_swapped_folders(tmp_path, gopro):
         (sequence / "blur").rename(sequence / "x")
         (sequence / "sharp").rename(sequence / "blur")
         (sequence / "x").rename(sequence / "sharp")
-    report = check("gopro", tmp_path, variant="blur")
+    report = check("gopro", tmp_path, subset="blur")
     assert "test, blur: blurred and sharp are swapped" in problems(report)
     assert "train, blur: blurred" not in problems(report)
 
@@ -177,37 +177,37 @@ def test_check_reports_progress(tmp_path, rng):
     assert seen == [6] * 6
 
 
-# ------------------------------------------------------------------------------------------------ variant
+# ------------------------------------------------------------------------------------------------ subset
 
 
 @pytest.fixture
 def streets(tmp_path, rng):
-    """Sixteen pairs large enough to tell the variants apart."""
+    """Sixteen pairs large enough to tell the subsets apart."""
     base = write_gopro(tmp_path, rng, splits=("test",), sequences=4, frames=4, size=(96, 128))
     write_manifest(tmp_path, "gopro", test=16)
     return base
 
 
-def test_check_tells_the_variants(tmp_path, streets):
+def test_check_tells_the_subsets(tmp_path, streets):
     report = check("gopro", tmp_path)
     assert report.usable, str(report)
-    assert report.variant == "blur and blur_gamma"
-    for variant in ("blur", "blur_gamma"):
-        assert check("gopro", tmp_path, variant=variant).variant == variant
-        assert check("gopro", tmp_path, variant=variant).usable
+    assert report.subset == "blur and blur_gamma"
+    for subset in ("blur", "blur_gamma"):
+        assert check("gopro", tmp_path, subset=subset).subset == subset
+        assert check("gopro", tmp_path, subset=subset).usable
 
 
 @pytest.mark.parametrize(("called", "really"), [("blur", "blur_gamma"), ("blur_gamma", "blur")])
-def test_check_finds_a_renamed_variant(tmp_path, streets, called, really):
+def test_check_finds_a_renamed_subset(tmp_path, streets, called, really):
     for sequence in streets.glob("test/*"):
         shutil.rmtree(sequence / called)
         (sequence / really).rename(sequence / called)
     report = check("gopro", tmp_path)
     assert f"what is called {called} holds {really} images" in problems(report)
-    assert report.variant == really
+    assert report.subset == really
 
 
-def test_check_finds_exchanged_and_doubled_variants(tmp_path, streets):
+def test_check_finds_exchanged_and_doubled_subsets(tmp_path, streets):
     for sequence in streets.glob("test/*"):
         (sequence / "blur").rename(sequence / "x")
         (sequence / "blur_gamma").rename(sequence / "blur")
@@ -221,17 +221,17 @@ def test_check_finds_exchanged_and_doubled_variants(tmp_path, streets):
     assert "called blur holds blur_gamma" in text
 
 
-@pytest.mark.parametrize("variant", ["blur", "blur_gamma"])
-def test_check_tells_the_variant_of_a_flat_copy(tmp_path, streets, variant):
-    for number, path in enumerate(sorted(streets.glob(f"test/*/{variant}/*.png"))):
+@pytest.mark.parametrize("subset", ["blur", "blur_gamma"])
+def test_check_tells_the_subset_of_a_flat_copy(tmp_path, streets, subset):
+    for number, path in enumerate(sorted(streets.glob(f"test/*/{subset}/*.png"))):
         for part, source in (("input", path), ("target", path.parents[1] / "sharp" / path.name)):
             (tmp_path / "flat/test" / part).mkdir(parents=True, exist_ok=True)
             shutil.copy(source, tmp_path / "flat/test" / part / f"{number:04d}.png")
     write_manifest(tmp_path / "flat", "gopro", test=16)
-    assert check("gopro", tmp_path / "flat").variant == variant
-    assert check("gopro", tmp_path / "flat", variant=variant).usable
-    other = {"blur": "blur_gamma", "blur_gamma": "blur"}[variant]
-    assert f"called {other} holds {variant}" in problems(check("gopro", tmp_path / "flat", variant=other))
+    assert check("gopro", tmp_path / "flat").subset == subset
+    assert check("gopro", tmp_path / "flat", subset=subset).usable
+    other = {"blur": "blur_gamma", "blur_gamma": "blur"}[subset]
+    assert f"called {other} holds {subset}" in problems(check("gopro", tmp_path / "flat", subset=other))
 
 
 def test_check_says_when_it_cannot_tell(tmp_path, rng):
@@ -253,8 +253,8 @@ def test_reading_does_not_write(tmp_path, rng):
 
 @pytest.fixture
 def street(tmp_path):
-    """The bundled GoPro flavour's test split, to be damaged."""
-    source, copy = mini.ensure("gopro"), tmp_path / "street"
+    """The bundled GoPro copy's test split, to be damaged."""
+    source, copy = bundled.ensure("mini-gopro"), tmp_path / "street"
     shutil.copytree(source / "GOPRO_Large/test", copy / "GOPRO_Large/test")
     shutil.copy(source / "manifest.json", copy)
     return copy
@@ -281,7 +281,7 @@ def test_the_command_finds_swapped_folders(street, capsys):
         (sequence / "blur").rename(sequence / "x")
         (sequence / "sharp").rename(sequence / "blur")
         (sequence / "x").rename(sequence / "sharp")
-    out = told(capsys, "gopro", street, "--variant", "blur", "--split", "test")
+    out = told(capsys, "gopro", street, "--subset", "blur", "--split", "test")
     assert "test, blur: blurred and sharp are swapped" in out
 
 
@@ -289,7 +289,7 @@ def test_the_command_finds_blur_gamma_passed_as_blur(street, capsys):
     for sequence in (street / "GOPRO_Large/test").iterdir():
         shutil.rmtree(sequence / "blur")
         (sequence / "blur_gamma").rename(sequence / "blur")
-    out = told(capsys, "gopro", street, "--variant", "blur", "--split", "test")
+    out = told(capsys, "gopro", street, "--subset", "blur", "--split", "test")
     assert "what is called blur holds blur_gamma images, by their tone; rename it to blur_gamma" in out
 
 
@@ -298,7 +298,7 @@ def test_the_command_finds_a_changed_pixel(street, capsys):
     image = read_image(path)
     image[0, 0, 0] ^= 1
     save(path, image)
-    out = told(capsys, "gopro", street, "--variant", "blur", "--split", "test")
+    out = told(capsys, "gopro", street, "--subset", "blur", "--split", "test")
     assert "1 files are not as this package wrote them" in out
     assert "MINI01_astronaut/blur/000002.png" in out
 
@@ -316,7 +316,7 @@ def test_the_command_finds_half_of_hide(tmp_path, capsys):
 
 
 def test_the_command_finds_a_missing_frame_of_a_video(tmp_path, capsys):
-    shutil.copytree(mini.ensure("dvd"), tmp_path / "dvd")
+    shutil.copytree(bundled.ensure("mini-dvd"), tmp_path / "dvd")
     video = tmp_path / "dvd/quantitative_datasets/IMG_0032"
     for part in ("input", "GT"):
         (video / part / "00005.jpg").unlink()

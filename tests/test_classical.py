@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from deblur import evaluation, metrics
-from deblur.classical import mean_line, wiener_floor
+from deblur import evaluation
+from deblur.evaluation import metrics
+from deblur.evaluation.classical import mean_line, wiener_floor
 
 
 @pytest.mark.parametrize("length_px", [0.3, 1, 2, 3.0, 4.7, 9])
@@ -63,6 +64,6 @@ def test_any_size_and_always_the_same(shape):
 def test_it_gains_on_the_bundled_pairs(mini_root):
     from deblur.data import official
 
-    pairs = official.find_pairs("gopro", mini_root, "validation", variant="blur")[::3]
+    pairs = official.find_pairs("gopro", mini_root, "validation", subset="blur")[::3]
     floor, blurred = (evaluation.evaluate(restore, pairs) for restore in (wiener_floor, evaluation.identity))
     assert evaluation.summarise(floor, blurred)["gain_db"] > 0.5

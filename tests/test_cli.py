@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import time
 
 import pytest
 
-from deblur import cli, paths, runs
+from deblur import cli, paths
+from deblur.runs import train
 
 
 def test_train_then_evaluate_at_smoke(capsys, monkeypatch):
@@ -20,7 +22,7 @@ def test_train_then_evaluate_at_smoke(capsys, monkeypatch):
     folder = paths.runs_dir() / "attentive"
     trained = capsys.readouterr().out.strip()
     assert trained.startswith(str(folder))
-    monkeypatch.setattr(runs, "train", lambda *_: pytest.fail("trained twice"))
+    monkeypatch.setattr(train, "train_plan", lambda *_: pytest.fail("trained twice"))
     assert cli.main(["evaluate", *options]) == 0
     out = capsys.readouterr().out
     assert "full_rgb8; 4 images" in out
@@ -70,7 +72,8 @@ def test_ctrl_c_says_what_is_kept_and_what_goes_on(tmp_path, mini_root):
         (["train", "attentive", "--scale", "x"], "unknown scale 'x'; choose one of"),
         (["train", "attentive", "--scale", "paper"], "give --data, the folder of GOPRO_Large"),
         (["plan", "nobody"], "unknown network 'nobody'"),
-        (["data", "mini", "--flavour", "x"], "unknown flavour 'x'"),
+        (["data", "bundled", "x"], "unknown benchmark 'x'; choose one of gopro, hide"),
+        (["data", "bundled", "hide", "--scale", "bench"], "only gopro has a copy with blur of full size"),
         (["train", "attentive", "--data", "no/such/folder"], "no/such/folder"),
         (["reproduce", "nobody"], "no notebook for nobody"),
         (["data", "check", "nobody", "."], "nobody"),
@@ -84,10 +87,10 @@ def test_a_wrong_argument_ends_with_a_message_and_no_traceback(arguments, messag
     assert "Traceback" not in error
 
 
-def test_data_mini_and_check_agree(capsys):
-    assert cli.main(["data", "mini"]) == 0
+def test_data_bundled_and_check_agree(capsys):
+    assert cli.main(["data", "bundled"]) == 0
     root = capsys.readouterr().out.strip().splitlines()[0]
-    assert cli.main(["data", "check", "gopro", root, "--variant", "blur"]) == 0
+    assert cli.main(["data", "check", "gopro", root, "--subset", "blur"]) == 0
     assert "usable" in capsys.readouterr().out
 
 
@@ -101,7 +104,7 @@ def test_status_prints_a_table(capsys):
     assert capsys.readouterr().out.startswith("| paper |")
 
 
-@pytest.mark.parametrize("command", [[], ["data"], ["weights"], ["fly"]])
+@pytest.mark.parametrize("command", [["data"], ["weights"], ["train"], ["--fly"]])
 def test_usage_errors_exit_with_two(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(command)
@@ -111,8 +114,8 @@ def test_usage_errors_exit_with_two(command, capsys):
 
 def test_weights_list_says_what_there_is(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path))
-    assert cli.main(["weights", "list"]) == 0
-    assert "holds no weights" in capsys.readouterr().out
+    assert cli.main(["weights", "list"]) == 1
+    assert "holds no weights" in capsys.readouterr().err
     card = {"network": "radn", "variant": "paper", "sha256": "", "parameters": 1234567}
     more = {"scores": {"gain_db": 1.234}, "limits": ["No defocus.", "No noise."]}
     more |= {"recipe": {"steps": 6000}, "training": {"device": "CPU, 1 thread"}}
@@ -120,7 +123,8 @@ def test_weights_list_says_what_there_is(tmp_path, monkeypatch, capsys):
         (tmp_path / f"{name}.safetensors").write_bytes(bytes(2_000_000))
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     assert cli.main(["weights", "list"]) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    size = ["radn", "1,234,567 parameters", "2.0 MB"]
-    assert first.split("  ") == ["one", *size, "+1.23 dB", "6,000 steps (CPU, 1 thread)", "No defocus."]
-    assert second.split("  ") == ["two", *size]
+    _, first, second, _, _, *limits = capsys.readouterr().out.splitlines()
+    size = ["radn", "1,234,567", "2.0 MB"]
+    assert re.split("  +", first) == ["*", "one", *size, "+1.23 dB", "6,000 steps (CPU, 1 thread)"]
+    assert re.split("  +", second.strip()) == ["two", *size]
+    assert limits == ["- No defocus. (one)", "- No noise. (one)"]

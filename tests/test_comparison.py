@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from deblur import comparison, models, recipes
-from deblur.complexity import on_meta, parameters
+from deblur.evaluation.complexity import on_meta, parameters
 
 
-def per_image(gains, kinds=("global", "local"), ways=None):
+def per_image(gains, kinds=("global", "local"), lengths=None):
     count = len(gains)
     table = pd.DataFrame({"name": [f"{i}" for i in range(count)], "gain_db": gains, "kind": np.resize(kinds, count)})
-    table["path_px"] = np.arange(count) if ways is None else ways
+    table["path_px"] = np.arange(count) if lengths is None else lengths
     return table.assign(psnr_db=30 + table["gain_db"], ssim_gauss_rgb=0.9, ssim_matlab_volume=0.95)
 
 
@@ -62,8 +62,8 @@ def test_ranked_counts_among_the_chosen_only():
 
 
 def test_by_length_splits_images_into_equal_parts():
-    ways = [9, 1, 5, 3, 7, 11]
-    scores = {("a", seed): per_image([way + seed for way in ways], ways=ways) for seed in (0, 1)}
+    lengths = [9, 1, 5, 3, 7, 11]
+    scores = {("a", seed): per_image([length + seed for length in lengths], lengths=lengths) for seed in (0, 1)}
     found = comparison.by_length(scores)
     assert found["path_px"].tolist() == [2, 6, 10]
     assert found["gain_db"].tolist() == [2.5, 6.5, 10.5]

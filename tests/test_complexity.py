@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from deblur import complexity, models
+from deblur import models
+from deblur.evaluation import complexity
 from deblur.models import attentive, deform
 
 

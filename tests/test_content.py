@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deblur import paths, runs
-from deblur.data import content, mini, official
+from deblur.data import content, copies, official, trees
 
 
 def paint(path, seed):
@@ -46,61 +46,61 @@ PICTURE = "GOPRO_Large/test/GOPR0001/{}/000002.png"
 def test_another_picture_of_the_same_size_is_another_tree(tree, part, aged, same_time):
     if aged:
         age(tree)
-    before, path = runs.open_data(tree).fingerprint, tree / PICTURE.format(part)
+    before, path = copies.open_data(tree).fingerprint, tree / PICTURE.format(part)
     status = path.stat()
     paint(path, 9)
     assert path.stat().st_size == status.st_size
     if same_time and not aged:  # an old file with an old time cannot be told, as make and rsync do not
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert runs.open_data(tree).fingerprint != before
+    assert copies.open_data(tree).fingerprint != before
     paint(path, {"blur": 1, "sharp": 2}[part])
-    assert runs.open_data(tree).fingerprint == before
+    assert copies.open_data(tree).fingerprint == before
 
 
 def test_all_pictures_replaced_score_anew(tree):
     age(tree)
-    before = runs.blurred_scores(runs.open_data(tree))
+    before = runs.blurred_scores(copies.open_data(tree))
     for number, path in enumerate(sorted(tree.rglob("*.png"))):
         paint(path, 100 + number)
-    assert not runs.blurred_scores(runs.open_data(tree)).equals(before)
+    assert not runs.blurred_scores(copies.open_data(tree)).equals(before)
 
 
 def test_what_is_not_read_does_not_count_and_places_neither(tree, tmp_path):
-    before = runs.open_data(tree).fingerprint
+    before = copies.open_data(tree).fingerprint
     paint(tree / PICTURE.format("blur_gamma"), 9)
     (tree / "notes.txt").write_text("mine")
-    assert runs.open_data(tree).fingerprint == before
+    assert copies.open_data(tree).fingerprint == before
     shutil.move(tree, tmp_path / "moved")
-    assert runs.open_data(tmp_path / "moved").fingerprint == before
+    assert copies.open_data(tmp_path / "moved").fingerprint == before
 
 
 def test_files_are_hashed_once(tree, monkeypatch):
     age(tree)
-    before, hashed = runs.open_data(tree).fingerprint, []
+    before, hashed = copies.open_data(tree).fingerprint, []
     real = paths.file_sha256
     monkeypatch.setattr(paths, "file_sha256", lambda path: hashed.append(path.name) or real(path))
-    assert runs.open_data(tree).fingerprint == before
+    assert copies.open_data(tree).fingerprint == before
     assert hashed == []
     paint(tree / PICTURE.format("blur"), 9)
-    assert runs.open_data(tree).fingerprint != before
+    assert copies.open_data(tree).fingerprint != before
     assert hashed == ["000002.png"]
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"sha256": "0", "content": {}}', None])
 def test_damaged_memories_cost_time_only(tree, tmp_path, text):
-    before = runs.open_data(tree).fingerprint
+    before = copies.open_data(tree).fingerprint
     (memory,) = (tmp_path / "runs" / "content").iterdir()
     if text is None:
         text = memory.read_text().replace('"sha256": "', '"sha256": "0')
     memory.write_text(text)
-    assert runs.open_data(tree).fingerprint == before
+    assert copies.open_data(tree).fingerprint == before
 
 
 def test_a_store_that_cannot_be_written_to_costs_time_only(tree, tmp_path, monkeypatch):
-    before = runs.open_data(tree).fingerprint
+    before = copies.open_data(tree).fingerprint
     (tmp_path / "file").touch()
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "file" / "runs"))
-    assert runs.open_data(tree).fingerprint == before
+    assert copies.open_data(tree).fingerprint == before
 
 
 # ------------------------------------------------------------------------------------------------ trees with a manifest
@@ -114,14 +114,14 @@ def bundled(mini_root, tmp_path, monkeypatch):
 
 
 def test_a_copy_of_the_bundled_benchmark_is_it(bundled, mini_root):
-    assert runs.open_data(bundled).fingerprint == runs.open_data(mini_root).fingerprint
-    assert runs.open_data(bundled).bundled == "mini"
+    assert copies.open_data(bundled).fingerprint == copies.open_data(mini_root).fingerprint
+    assert copies.open_data(bundled).bundled == "mini"
 
 
 def test_the_fingerprint_is_that_of_the_pixels_not_the_manifests_word(bundled):
-    before, manifest = runs.open_data(bundled).fingerprint, bundled / "manifest.json"
+    before, manifest = copies.open_data(bundled).fingerprint, bundled / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"pixels": "0" * 64}))
-    assert runs.open_data(bundled).fingerprint == before
+    assert copies.open_data(bundled).fingerprint == before
 
 
 def replaced(root):
@@ -140,7 +140,7 @@ def added(root):
 def test_changes_of_the_bundled_benchmark_are_named(bundled, change):
     change(bundled)
     with pytest.raises(official.DataError, match=r"1 files are not as they were written \(GOPRO_Large/.*000001.png\)"):
-        runs.open_data(bundled)
+        copies.open_data(bundled)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "3", "null", "{" * 9999, "\x00", "[NaN]"])
@@ -148,7 +148,7 @@ def test_changes_of_the_bundled_benchmark_are_named(bundled, change):
 def test_a_manifest_of_any_content_fails_with_its_name(tree, text, binary):
     (tree / "manifest.json").write_bytes(binary + text.encode())
     with pytest.raises(official.DataError, match=r"manifest\.json: not a manifest.*write the tree again"):
-        runs.open_data(tree)
+        copies.open_data(tree)
 
 
 def test_pixels_are_hashed_whatever_the_encoder_did(tmp_path):
@@ -156,7 +156,7 @@ def test_pixels_are_hashed_whatever_the_encoder_did(tmp_path):
     found = []
     for level in (0, 9):
         image.save(tmp_path / "a.png", compress_level=level)
-        found.append(mini.hashes(tmp_path))
+        found.append(trees.hashes(tmp_path))
     assert found[0]["pixels"] == found[1]["pixels"]
     assert found[0]["files"] != found[1]["files"]
     assert content.pixels(tmp_path, ["a.png"]) == found[0]["pixels"]

@@ -10,11 +10,15 @@ from conftest import redraw
 from IPython.display import Markdown
 from PIL import Image
 
-from deblur import explore, models, notebooks, paths, probes, recipes, restoration, runs
-from deblur.data import bench, blur, mini
+from deblur import explore, models, notebooks, paths, recipes, runs, writing
+from deblur.data import bench, blur, copies, mini, scenes
 from deblur.data.loading import as_tensor
+from deblur.evaluation import probes
+from deblur.explore import controls as explore_controls
+from deblur.explore import looks
 from deblur.figures import explore as draw
-from deblur.store import save_weights
+from deblur.weights import released
+from deblur.weights.tensors import save_weights
 
 LOCAL = explore.Choice("astronaut", "local", 6.0, 1)
 
@@ -51,11 +55,11 @@ def test_the_blurred_frame_is_the_mean_of_the_exposure(kind):
     assert (seen.truth.sharp == scene[21:-21, 21:-21]).all()
     motion = blur.random_motion(np.random.default_rng(3), kind, bench.FRAME_SIZE, (8.0, 8.0))
     points = torch.from_numpy(np.stack(np.meshgrid(np.arange(384.0), np.arange(256.0)), -1))
-    ways, label = blur.trajectories(motion, points, bench.FRAME_SIZE)
+    trajectories, label = blur.trajectories(motion, points, bench.FRAME_SIZE)
     assert (seen.truth.label == label.numpy()).all()
-    np.testing.assert_allclose(seen.truth.displacement, (ways[-1] - ways[0]).numpy(), atol=1e-9)
+    np.testing.assert_allclose(seen.truth.displacement, (trajectories[-1] - trajectories[0]).numpy(), atol=1e-9)
     y, x = 100, 200  # one pixel by hand, bilinearly
-    column, row = (ways[:, y, x] + 21).numpy().T
+    column, row = (trajectories[:, y, x] + 21).numpy().T
     left, top = np.floor(column).astype(int), np.floor(row).astype(int)
     u, v = (column - left)[:, None], (row - top)[:, None]
     upper = (1 - u) * scene[top, left] + u * scene[top, left + 1]
@@ -74,10 +78,10 @@ def test_length_and_seed_are_those_chosen():
 
 def test_the_ways_shown_are_those_of_pixels_of_their_kind():
     truth = explore.expose(LOCAL).truth
-    assert set(truth.ways) == {"global", "local"}
-    for kind, way in truth.ways.items():
-        assert (way[len(way) // 2] == 0).all()
-        length = np.hypot(*np.diff(way, axis=0).T).sum()
+    assert set(truth.trajectories) == {"global", "local"}
+    for kind, trajectory in truth.trajectories.items():
+        assert (trajectory[len(trajectory) // 2] == 0).all()
+        length = np.hypot(*np.diff(trajectory, axis=0).T).sum()
         same_kind = truth.path_px[truth.label == blur.KINDS.index(kind)]
         assert np.abs(same_kind - length).min() < 1e-9
 
@@ -143,7 +147,7 @@ def test_files_of_ones_own(tmp_path, monkeypatch):
 
 
 def test_every_bundled_scene_has_room_for_the_longest_path():
-    for name in mini.SCENES:
+    for name in scenes.SCENES:
         framed = explore.framed(explore.photograph(name), 61, name)
         assert min(framed.shape[:2]) - 122 >= explore.SMALLEST_SIDE
 
@@ -157,7 +161,7 @@ def test_the_longest_path_stays_in_the_margin(seed):
 
 
 def test_finished_runs_are_found_named_and_loaded(store, mini_root):
-    data = runs.open_data(mini_root)
+    data = copies.open_data(mini_root)
     row = runs.Plan(data, "attentive", "table5_only_ca", "smoke", "row", 7)
     main = runs.Plan(data, "radn", "paper", "smoke")
     networks = [finished(main), finished(row, seed=1)]
@@ -172,37 +176,38 @@ def test_finished_runs_are_found_named_and_loaded(store, mini_root):
 
 
 def test_unfinished_runs_and_those_of_other_code_are_not_shown(store, mini_root):
-    data = runs.open_data(mini_root)
+    data = copies.open_data(mini_root)
     unfinished, other = (runs.Plan(data, "attentive", "paper", "smoke", "row", seed) for seed in (0, 1))
-    paths.write_text(unfinished.folder / "recipe.json", json.dumps(unfinished.content))
+    writing.write_text(unfinished.folder / "recipe.json", json.dumps(unfinished.content))
     finished(other)
     assert len(explore.trained()) == 1
-    paths.write_text(other.folder / "recipe.json", json.dumps(other.content | {"code": "0" * 16}))
+    writing.write_text(other.folder / "recipe.json", json.dumps(other.content | {"code": "0" * 16}))
     assert explore.trained() == []
 
 
 def test_released_weights_come_first_and_the_default_before_all(store, mini_root):
-    finished(runs.Plan(runs.open_data(mini_root), "srn", "paper", "smoke"))
+    finished(runs.Plan(copies.open_data(mini_root), "srn", "paper", "smoke"))
     for name, default in (("a", False), ("b", True)):
         config = recipes.recipe("attentive", scale="smoke").config
         file = store / "weights" / f"{name}.safetensors"
+        file.parent.mkdir(exist_ok=True)
         save_weights(redraw(models.build("attentive", **config)), file)
         card = {"network": "attentive", "variant": "paper", "scale": "smoke", "config": config, "default": default}
         card |= {"recipe": {"steps": 4}, "sha256": paths.file_sha256(file)}
-        paths.write_text(file.with_suffix(".json"), json.dumps(card))
+        writing.write_text(file.with_suffix(".json"), json.dumps(card))
     found = explore.trained()
     assert [one.label.split(",")[0] for one in found] == ["b: attentive", "a: attentive", "srn"]
     assert found[0].label == "b: attentive, smoke, 4 steps, released"
     assert explore.first(found, "mini") == tuple(found[:2])
     image = torch.rand(1, 3, 16, 16)
-    assert torch.equal(explore.load(found[0])(image)[0], restoration.load("b")(image)[0])
+    assert torch.equal(explore.load(found[0])(image)[0], released.load("b")(image)[0])
 
 
 def test_nothing_untrained_is_ever_shown(store):
     assert explore.trained() == []
     assert "No trained network is here" in explore.announced([])
     assert explore.looked_into(None, LOCAL) == {}
-    assert set(explore.side_by_side(LOCAL, ())) == {"blurred", "sharp"}
+    assert set(explore.restorations(LOCAL, ())) == {"blurred", "sharp"}
     assert explore.network_menu([], ()).value == ()
     assert explore.network_choice([], ()).value is None
 
@@ -216,21 +221,21 @@ def test_first_looks_at_different_networks_of_the_scale(tmp_path):
 @pytest.mark.parametrize("paper", notebooks.PAPERS)
 @pytest.mark.parametrize("scale", recipes.SCALES)
 def test_runs_are_named_by_variant_and_scale(paper, scale, mini_root):
-    plan = runs.Plan(runs.open_data(mini_root), paper, "paper", scale, "row")
+    plan = runs.Plan(copies.open_data(mini_root), paper, "paper", scale, "row")
     assert explore.named(plan.content) == ("paper", scale)
     assert explore.named(plan.content | {"config": {}}) == ("other", "other recipe")
 
 
 def test_variants_that_differ_by_their_loss_are_told_apart(mini_root):
-    plan = runs.Plan(runs.open_data(mini_root), "attentive", "table7_multi_scale", "mini")
+    plan = runs.Plan(copies.open_data(mini_root), "attentive", "table7_multi_scale", "mini")
     assert explore.named(plan.content) == ("table7_multi_scale", "mini")
 
 
 def test_restorations_stand_between_blurred_and_sharp(store, mini_root):
-    plan = runs.Plan(runs.open_data(mini_root), "simplenet", "paper", "smoke")
+    plan = runs.Plan(copies.open_data(mini_root), "simplenet", "paper", "smoke")
     network = finished(plan)
     [one] = explore.trained()
-    images = explore.side_by_side(LOCAL, [one])
+    images = explore.restorations(LOCAL, [one])
     assert list(images) == ["blurred", one.label, "sharp"]
     seen = explore.expose(LOCAL)
     with torch.inference_mode():
@@ -306,16 +311,16 @@ def test_influence_of_a_network_that_changes_nothing_is_the_middle_pixel_alone()
     blurred = np.full((200, 90, 3), 128, np.uint8)
     [influence] = explore.inside(network, blurred)["influence"].values()
     assert influence.shape == (200, 90)
-    assert np.argwhere(influence > explore.FAINTEST).tolist() == [[100, 45]]
+    assert np.argwhere(influence > looks.FAINTEST).tolist() == [[100, 45]]
     assert influence.max() == 0
 
 
 def test_correlations_of_a_map_that_is_the_way_itself():
     seen = explore.expose(LOCAL)
-    maps = {"attention": {"way": seen.truth.path_px}, "influence": {"none": seen.truth.path_px}}
+    maps = {"attention": {"path": seen.truth.path_px}, "influence": {"none": seen.truth.path_px}}
     table = explore.goes_with(maps, seen).set_index("place")
-    assert table.index.tolist() == ["way"]
-    assert table.loc["way", "r_path"] == pytest.approx(1)
+    assert table.index.tolist() == ["path"]
+    assert table.loc["path", "r_path"] == pytest.approx(1)
     assert explore.goes_with({}, seen).empty
 
 
@@ -431,7 +436,7 @@ def test_controls_hold_a_choice():
 
 def test_a_view_follows_its_controls_and_says_what_is_wrong(monkeypatch):
     screen = Screen()
-    monkeypatch.setattr(explore, "display", screen)
+    monkeypatch.setattr(explore_controls, "display", screen)
     controls = explore.blur_controls(explore.Choice("china", "global", 4.0))
     explore.live(lambda: explore.expose(explore.chosen(controls)), controls.values())
     assert len(screen.shown) == 1
@@ -447,7 +452,7 @@ def test_a_view_follows_its_controls_and_says_what_is_wrong(monkeypatch):
 
 
 def test_a_view_that_fails_at_first_is_an_error(monkeypatch):
-    monkeypatch.setattr(explore, "display", Screen())
+    monkeypatch.setattr(explore_controls, "display", Screen())
     with pytest.raises(ValueError, match=r"nowhere\.png"):
         explore.live(lambda: explore.photograph("nowhere.png"), ())
 

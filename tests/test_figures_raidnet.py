@@ -53,17 +53,17 @@ def test_label_maps_in_colours():
 
 def test_figure_1_shows_one_region_of_each_kind():
     sharp, blurred, label = photograph(), photograph(), labels()
-    ways = RNG.normal(size=(7, 48, 64, 2))
-    axes = {axis.get_title(): axis for axis in raidnet.figure1(sharp, blurred, label, ways, side=16).axes}
+    trajectories = RNG.normal(size=(7, 48, 64, 2))
+    axes = {axis.get_title(): axis for axis in raidnet.figure1(sharp, blurred, label, trajectories, side=16).axes}
     crops = [f"{kind}, {title}" for kind in raidnet.KINDS for title in ("sharp", "blurred")]
     space, *rest = axes
     assert rest == ["sharp", "blurred", "cause of the blur", *crops]
     lines = axes[space].lines
-    assert len(lines) == 6  # each way and its shadow
+    assert len(lines) == 6  # each trajectory and its shadow
     y, x = raidnet.worst(sharp, blurred, label)["local"]
     top, left = (int(np.clip(c - 8, 0, side - 16)) for c, side in zip((y, x), (48, 64)))
     window = (slice(top, top + 16), slice(left, left + 16))
-    np.testing.assert_allclose(lines[2].get_data_3d()[0], ways[:, y, x, 0] - x)
+    np.testing.assert_allclose(lines[2].get_data_3d()[0], trajectories[:, y, x, 0] - x)
     np.testing.assert_array_equal(axes["local, blurred"].images[0].get_array(), blurred[window])
     np.testing.assert_array_equal(axes["local, sharp"].images[0].get_array(), sharp[window])
 

@@ -6,7 +6,8 @@ import torch
 from matplotlib import pyplot
 from torch import fx, nn
 
-from deblur import complexity, losses, probes
+from deblur import losses
+from deblur.evaluation import complexity, probes
 from deblur.figures import sgenet as draw
 from deblur.models import sgenet
 from deblur.models.layers import pad_to_multiple

@@ -95,17 +95,17 @@ def test_two_channels_are_lively_and_unlike():
 
 
 def test_offset_statistics():
-    way = RNG.random((40, 60))
-    offset = 3 * way + 1
-    found = draw.offset_statistics(offset, way)
-    assert found["r_way"] == pytest.approx(1)
+    length = RNG.random((40, 60))
+    offset = 3 * length + 1
+    found = draw.offset_statistics(offset, length)
+    assert found["r_path"] == pytest.approx(1)
     assert found["offset_mean_px"] == pytest.approx(offset.mean())
     assert found["offset_p99_px"] == pytest.approx(np.sort(offset.ravel())[round(0.99 * (offset.size - 1))], rel=1e-2)
-    assert draw.offset_statistics(1 - way, way)["r_way"] == pytest.approx(-1)
-    coarse = np.kron(way[::2, ::2], np.ones((2, 2)))
-    assert draw.offset_statistics(way[::2, ::2], coarse)["r_way"] > 0.8
-    for given in ((offset, None), (np.zeros((4, 4)), way), (offset, np.ones((40, 60)))):
-        assert np.isnan(draw.offset_statistics(*given)["r_way"])
+    assert draw.offset_statistics(1 - length, length)["r_path"] == pytest.approx(-1)
+    coarse = np.kron(length[::2, ::2], np.ones((2, 2)))
+    assert draw.offset_statistics(length[::2, ::2], coarse)["r_path"] > 0.8
+    for given in ((offset, None), (np.zeros((4, 4)), length), (offset, np.ones((40, 60)))):
+        assert np.isnan(draw.offset_statistics(*given)["r_path"])
 
 
 def test_clipped_cuts_a_hundredth_at_each_end():
@@ -145,7 +145,7 @@ def test_figure7_has_five_columns_and_leaves_unknown_ways_empty():
         [image] * 2, [RNG.random((24, 32)), None], RNG.random((2, 24, 32)), [RNG.random((5, 6, 8))] * 2
     )
     assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 1, 1, 0, 1, 1, 1]
-    assert figure.axes[1].get_title() == "way (red: long)"
+    assert figure.axes[1].get_title() == "path (red: long)"
 
 
 def test_influence_maps_are_drawn_on_a_logarithmic_scale_around_the_centre():

@@ -10,7 +10,8 @@ import nbformat
 import pytest
 import yaml
 
-from deblur import notebooks, paths
+from deblur import paths
+from deblur.upkeep import notebooks as upkeep_notebooks
 
 ROOT = paths.project_root()
 CONFIG = ROOT / ".pre-commit-config.yaml"
@@ -82,14 +83,14 @@ def test_code_is_linted_and_formatted(repository):
 def test_committed_notebooks_are_left_alone(tmp_path):
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         copy = shutil.copy(path, tmp_path)
-        assert not notebooks.strip(tmp_path / path.name), path.name
+        assert not upkeep_notebooks.strip(tmp_path / path.name), path.name
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), copy
 
 
 def test_stripping_changes_nothing_in_memory():
     content = json.loads(nbformat.writes(stale_notebook()))
     before = json.dumps(content)
-    notebooks.stripped(content)
+    upkeep_notebooks.stripped(content)
     assert json.dumps(content) == before
 
 

@@ -21,8 +21,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from deblur import cli, runs, store
-from deblur.data import official, packing
+from deblur import cli, runs
+from deblur.data import copies, official, packing
+from deblur.weights import tensors
 
 READ = {
     ".pt": torch.load,
@@ -115,7 +116,7 @@ def leave_drafts(folder):
 
 @pytest.fixture(scope="module")
 def data(mini_root):
-    return runs.open_data(mini_root)
+    return copies.open_data(mini_root)
 
 
 # ------------------------------------------------------------------------------------------------- training
@@ -201,9 +202,9 @@ def test_packing(data, tmp_path):
 
 def test_evaluation(data, mini_root, tmp_path):
     weights = tmp_path / "weights.safetensors"
-    store.save_weights(runs.Plan(data, "attentive", scale="smoke").network(), weights)
-    words = f"evaluate --weights {weights} --network attentive --scale smoke --benchmark gopro --root {mini_root}"
-    words += " --data-variant blur --protocol full_rgb8 --out"
+    tensors.save_weights(runs.Plan(data, "attentive", scale="smoke").network(), weights)
+    words = f"evaluate attentive --weights {weights} --scale smoke --benchmark gopro --root {mini_root}"
+    words += " --subset blur --protocol full_rgb8 --out"
 
     def evaluate(folder):
         sys.exit(cli.main([*words.split(), str(folder / "scores.csv")]))
@@ -238,9 +239,10 @@ CELLS = [
 import pandas as pd
 
 from deblur import evaluation, notebooks, runs, tables
+from deblur.data import copies
 
 notebooks.check_parameters(globals())
-data, hide = runs.open_data(data_root), runs.open_data(name="hide")
+data, hide = copies.open_data(data_root), copies.open_data(name="hide")
 blurred = runs.blurred_scores(data, 4)""",
     """\
 variants = ("paper", "table5_only_ca")
@@ -290,6 +292,7 @@ def lasting(root):
         name: data
         for name, data in found.items()
         if not name.endswith(("run.json", "provenance.json", "manifest.json", ".pt", ".ipynb"))
+        and not name.startswith("runs/content/")  # hashes, with the times of files
     }
 
 

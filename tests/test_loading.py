@@ -25,7 +25,7 @@ class Drawn:
 
 @pytest.fixture(scope="module")
 def tree(mini_root):
-    return Tree(official.find_pairs("gopro", mini_root, "train", variant="blur"))
+    return Tree(official.find_pairs("gopro", mini_root, "train", subset="blur"))
 
 
 @pytest.fixture(scope="module")

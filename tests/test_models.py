@@ -12,7 +12,7 @@ from conftest import redraw
 
 from deblur import models, recipes
 
-EVERY = [(name, variant) for name, (module, _) in models.NETWORKS.items() for variant in module.VARIANTS]
+EVERY = [(name, variant) for name, (module, *_) in models.NETWORKS.items() for variant in module.VARIANTS]
 
 
 def small(name, variant, **overrides):
@@ -58,7 +58,7 @@ def gradients(name, variant, seed, **overrides):
 
 
 def has_detach(name):
-    return "detach" in models.NETWORKS[name][0].Config.__dataclass_fields__
+    return "detach" in models.NETWORKS[name].config.__dataclass_fields__
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_constructors_neither_seed_nor_print_nor_need_memory(name, variant, capf
 
 def xavier(name):
     """The paper's own start, where a network has several."""
-    fields = models.NETWORKS[name][0].Config.__dataclass_fields__
+    fields = models.NETWORKS[name].config.__dataclass_fields__
     return {"init": fields["init"].default} if "init" in fields else {}
 
 
 @pytest.mark.parametrize(("name", "variant"), EVERY)
 def test_overrides_come_last_and_the_rest_stays(name, variant):
-    module = models.NETWORKS[name][0]
+    module = models.NETWORKS[name].file
     config = models.config(name, variant)
     for field, value in module.VARIANTS[variant].items():
         assert getattr(config, field) == value
@@ -122,9 +122,9 @@ def test_overrides_come_last_and_the_rest_stays(name, variant):
 
 
 def test_every_network_has_the_paper_variant_and_all_recipes():
-    for name, (module, _) in models.NETWORKS.items():
+    for name, (module, _, config) in models.NETWORKS.items():
         assert module.VARIANTS["paper"] == {}
-        assert models.config(name) == module.Config()
+        assert models.config(name) == config()
         assert set(recipes.RECIPES[name]) == set(recipes.SCALES)
         assert set(recipes.LOSS_VARIANTS.get(name, {})) <= set(module.VARIANTS)
 
@@ -147,7 +147,7 @@ def test_unknown_names_raise_and_list_the_valid(call, message):
 
 def test_fair_rows():
     """All rows of an ablation share one budget; the main run is never shorter."""
-    for name, (module, _) in models.NETWORKS.items():
+    for name, (module, *_) in models.NETWORKS.items():
         for scale in recipes.RECIPES[name]:
             steps = {recipes.recipe(name, variant, scale, "row").steps for variant in module.VARIANTS}
             assert steps == {recipes.RECIPES[name][scale].row_steps}

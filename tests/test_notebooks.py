@@ -8,7 +8,10 @@ import pytest
 import torch
 from papermill.exceptions import PapermillExecutionError
 
-from deblur import evaluation, models, notebooks, paths, provenance, recipes, runs, tables
+from deblur import evaluation, models, notebooks, paths, recipes, runs, tables, writing
+from deblur.data import copies
+from deblur.runs import provenance
+from deblur.upkeep import notebooks as upkeep_notebooks
 
 NOTEBOOKS = sorted((paths.project_root() / "notebooks").glob("*.ipynb"))
 GOOD = {"scale": "mini", "data_root": "", "seed": 0}
@@ -28,7 +31,9 @@ def test_a_notebook_is_clean(path):
     assert len(tagged) == 1
     assert tagged[0] is code[0]
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert notebooks.stripped(content) == content, f"stale output: python -m deblur.notebooks strip {path}"
+    assert upkeep_notebooks.stripped(content) == content, (
+        f"stale output: python -m deblur.upkeep.notebooks strip {path}"
+    )
     for cell in code:
         assert len(cell.source.splitlines()) <= 20
         assert "class " not in cell.source
@@ -73,12 +78,12 @@ def test_a_misspelt_parameter_stops_papermill(tmp_path):
 
 
 def test_reproduce_names_the_papers_there_are():
-    with pytest.raises(ValueError, match=r"no notebook for nobody; there are .*attentive"):
+    with pytest.raises(ValueError, match=r"no notebook for nobody; choose one of attentive"):
         notebooks.reproduce(["nobody"])
 
 
 def test_prepare_injects_the_scale_and_runs_nothing(tmp_path):
-    copies = notebooks.prepare(tmp_path / "copies")
+    copies = upkeep_notebooks.prepare(tmp_path / "copies")
     assert [copy.stem for copy in copies] == [*notebooks.available(), notebooks.EXPLORE]
     assert notebooks.EXPLORE not in notebooks.available()  # what `make reproduce` runs
     for copy in copies:
@@ -93,7 +98,7 @@ def test_deliver_leaves_no_path_of_this_machine(tmp_path):
     notebook.cells[0].metadata["papermill"] = {"duration": 1.0}
     draft = tmp_path / "draft.ipynb"
     nbformat.write(notebook, draft)
-    paths.write_text(tmp_path / "out" / "run.json", '{"files": {}}')
+    writing.write_text(tmp_path / "out" / "run.json", '{"files": {}}')
     delivered = notebooks._deliver(draft, tmp_path / "out" / "x.ipynb")
     assert "/home/me" not in delivered.read_text()
     assert json.loads(delivered.read_text())["metadata"]["papermill"] == {"parameters": {"scale": "mini"}}
@@ -102,7 +107,7 @@ def test_deliver_leaves_no_path_of_this_machine(tmp_path):
 
 
 def test_the_stamp_names_commit_device_and_data(mini_root):
-    text = notebooks.stamp(runs.open_data(mini_root))
+    text = notebooks.provenance_note(copies.open_data(mini_root))
     origin = provenance.provenance()
     assert (origin["commit"] or "unknown")[:10] in text
     assert "mini gopro (blur)" in text
@@ -120,10 +125,10 @@ def test_the_outcome_is_read_from_the_measurements():
 def test_another_benchmark_by_its_protocol(mini_root, tmp_path, monkeypatch):
     """A network at its identity start scores as the blurred input does, and both scores are found again."""
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path))
-    plan = runs.Plan(runs.open_data(mini_root), "attentive", "paper", "smoke", "row")
+    plan = runs.Plan(copies.open_data(mini_root), "attentive", "paper", "smoke", "row")
     plan.files.write_weights(plan.network())
     plan.files.write_json("provenance.json", {"device": "nowhere"})
-    koehler = runs.open_data(name="koehler")
+    koehler = copies.open_data(name="koehler")
     threads = torch.get_num_threads()
     both = {"start": runs.Run(plan), "again": runs.Run(plan)}
     blurred, rows = notebooks.by_protocol(both, koehler, "koehler_best_frame", limit=2)

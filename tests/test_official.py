@@ -170,14 +170,14 @@ def test_official_tree(tmp_path, rng, name):
 @pytest.mark.parametrize("target", ["target", "GT"])
 def test_flat_form(tmp_path, rng, name, target):
     choices = WRITERS[name][2]
-    write_flat(tmp_path, rng, splits=BENCHMARKS[name]["splits"], target=target)
-    for split in BENCHMARKS[name]["splits"]:
+    write_flat(tmp_path, rng, splits=BENCHMARKS[name].splits, target=target)
+    for split in BENCHMARKS[name].splits:
         pairs = find_pairs(name, tmp_path, split, **choices)
         assert [pair.name for pair in pairs] == [f"{split}/{stem}" for stem in "abc"]
         assert {pair.form for pair in pairs} == {"flat"}
         assert [pair.sharp.parent.name for pair in pairs] == [target] * 3
     assert len(find_pairs(name, tmp_path / "test", "test", **choices)) == 3
-    if "train" in BENCHMARKS[name]["splits"]:
+    if "train" in BENCHMARKS[name].splits:
         with pytest.raises(DataError, match="give its parent"):
             find_pairs(name, tmp_path / "test", "train", **choices)
     report = check(name, tmp_path)
@@ -204,16 +204,16 @@ def test_flat_form_with_videos(tmp_path, rng):
     assert names == ["one/00001", "one/00002", "two/00001", "two/00002"]
 
 
-def test_gopro_variant_is_required_and_kept(tmp_path, rng):
+def test_gopro_subset_is_required_and_kept(tmp_path, rng):
     write_gopro(tmp_path, rng)
     with pytest.raises(TypeError):
         official.gopro(tmp_path, "test")
-    with pytest.raises(DataError, match=r"needs variant=.*blur, blur_gamma"):
+    with pytest.raises(DataError, match=r"needs subset=.*blur, blur_gamma"):
         find_pairs("gopro", tmp_path, "test")
-    with pytest.raises(DataError, match="needs variant="):
-        check("gopro", tmp_path, variant="sharp")
-    for variant in ("blur", "blur_gamma"):
-        assert {p.blurred.parent.name for p in official.gopro(tmp_path, "test", variant)} == {variant}
+    with pytest.raises(DataError, match="needs subset="):
+        check("gopro", tmp_path, subset="sharp")
+    for subset in ("blur", "blur_gamma"):
+        assert {p.blurred.parent.name for p in official.gopro(tmp_path, "test", subset)} == {subset}
     shutil.rmtree(tmp_path / "GOPRO_Large/test/GOPR0001_test/blur_gamma")
     assert len(official.gopro(tmp_path, "test", "blur")) == 6
     with pytest.raises(DataError, match=r"GOPR0001_test/blur_gamma: folder is missing"):
@@ -251,7 +251,7 @@ def test_realblur_lists(tmp_path, rng):
     tree = write_realblur(tmp_path, rng)
     listing = tmp_path / "RealBlur_J_test_list.txt"
     lines = listing.read_text().splitlines()
-    with pytest.raises(DataError, match="no variant 'X'"):
+    with pytest.raises(DataError, match="no subset 'X'"):
         official.realblur(tmp_path, "test", "X")
     with pytest.raises(DataError, match=REALBLUR["R"]):  # the expected tree is printed
         official.realblur(tmp_path, "test", "R")
@@ -336,9 +336,9 @@ def test_wrong_root_prints_the_expected_tree(tmp_path, name):
         with pytest.raises(DataError) as error:
             find_pairs(name, root, "test", **choices)
         assert str(root) in str(error.value)
-        assert BENCHMARKS[name]["tree"] in str(error.value)
+        assert BENCHMARKS[name].tree in str(error.value)
         report = check(name, root)
-        assert BENCHMARKS[name]["tree"] in problems(report)
+        assert BENCHMARKS[name].tree in problems(report)
         assert len(report.problems) == 1
 
 
@@ -347,8 +347,8 @@ def test_unknown_names_list_the_valid_ones(tmp_path):
         find_pairs("gropo", tmp_path, "test")
     with pytest.raises(DataError, match="choose one of train, test"):
         find_pairs("hide", tmp_path, "validation")
-    with pytest.raises(DataError, match="knows no choice 'variant'"):
-        find_pairs("hide", tmp_path, "test", variant="blur")
+    with pytest.raises(DataError, match="knows no choice 'subset'"):
+        find_pairs("hide", tmp_path, "test", subset="blur")
 
 
 def test_a_partial_copy_is_read_with_a_warning(tmp_path, rng, caplog):
@@ -523,7 +523,7 @@ def test_a_path_in_a_list_stays_in_its_folder(tmp_path, rng, path, side):
 )
 def test_layouts_of_restoration_repositories(tmp_path, rng, name, called, place, sides):
     """`test/GoPro/{input,target}` beside other sets, and `{blur,sharp}`, for the two sides in all mixtures."""
-    choices = {"variant": "blur"} if name == "gopro" else {}
+    choices = {"subset": "blur"} if name == "gopro" else {}
     folder = tmp_path / place.format(split="test", set=called)
     for stem in "ab":
         sharp, blur, _ = expose(rng)
@@ -542,13 +542,13 @@ def test_layouts_of_restoration_repositories(tmp_path, rng, name, called, place,
             find_pairs(name, tmp_path, "train", **choices)
 
 
-def test_a_folder_called_as_the_variant_is_read_as_no_other(tmp_path, rng):
+def test_a_folder_called_as_the_subset_is_read_as_no_other(tmp_path, rng):
     for part, image in zip(("sharp", "blur", "blur_gamma"), expose(rng)):
         save(tmp_path / "test" / part / "a.png", image)
-    for variant in ("blur", "blur_gamma"):
-        (pair,) = official.gopro(tmp_path, "test", variant)
-        assert pair.blurred.parent.name == variant
-    assert [choice["variant"] for choice in check_module._choices_there("gopro", tmp_path)] == ["blur", "blur_gamma"]
+    for subset in ("blur", "blur_gamma"):
+        (pair,) = official.gopro(tmp_path, "test", subset)
+        assert pair.blurred.parent.name == subset
+    assert [choice["subset"] for choice in check_module._choices_there("gopro", tmp_path)] == ["blur", "blur_gamma"]
     shutil.rmtree(tmp_path / "test/blur_gamma")
     with pytest.raises(DataError, match="no test split"):
         official.gopro(tmp_path, "test", "blur_gamma")

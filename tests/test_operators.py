@@ -80,7 +80,7 @@ def loop_expose(image, blur):
                 x, y = j + shift_x, i + shift_y
                 if blur.masks is not None:
                     follow_x, follow_y = at(blur.masks[0], x, y), at(blur.masks[1], x, y)
-                    x, y = x + follow_x * float(blur.way[t, 0]), y + follow_y * float(blur.way[t, 1])
+                    x, y = x + follow_x * float(blur.object_path[t, 0]), y + follow_y * float(blur.object_path[t, 1])
                 if blur.cut:
                     x, y = min(max(x, 0), width - 1), min(max(y, 0), height - 1)
                 result[i, j] += at(image, x, y) / len(blur.camera)
@@ -89,9 +89,9 @@ def loop_expose(image, blur):
 
 def random_blur(cut, moving, height, width, seed):
     rng = np.random.default_rng(seed)
-    camera, way = (torch.from_numpy(rng.normal(size=(5, 2)) * 3) for _ in range(2))
+    camera, object_path = (torch.from_numpy(rng.normal(size=(5, 2)) * 3) for _ in range(2))
     masks = torch.from_numpy(rng.random((2, height, width)))
-    return Blur(camera, masks, way, cut) if moving else Blur(camera, cut=cut)
+    return Blur(camera, masks, object_path, cut) if moving else Blur(camera, cut=cut)
 
 
 @pytest.mark.parametrize("cut", [False, True])
@@ -131,7 +131,7 @@ def test_truncation_changes_only_rows_that_are_not_intact():
 
 def test_only_the_object_blurs_before_a_resting_camera():
     blur = operators.random_blurs(0)["Local Blur"]
-    resting = Blur(torch.zeros_like(blur.camera), blur.masks, blur.way)
+    resting = Blur(torch.zeros_like(blur.camera), blur.masks, blur.object_path)
     image = random_image()
     still = (blur.masks == 0).all(0)
     assert 0 < still.sum() < SIDE**2
@@ -161,7 +161,7 @@ def test_the_blind_jacobian_predicts_small_changes(kind):
     rng, step = np.random.default_rng(5), 1e-7
     moves = {"camera": torch.from_numpy(rng.normal(size=(9, 2)))}
     if blur.masks is not None:
-        moves["way"] = torch.from_numpy(rng.normal(size=(9, 2)))
+        moves["object_path"] = torch.from_numpy(rng.normal(size=(9, 2)))
     for move in moves.values():
         move[4] = 0  # the middle sub-frame is known
     if blur.masks is not None:
@@ -212,6 +212,6 @@ def test_random_paths_rest_in_the_middle_and_reach_their_extent():
 
 def test_masks_and_way_belong_together():
     with pytest.raises(ValueError, match="give both or neither"):
-        Blur(ZERO, way=ZERO)
+        Blur(ZERO, object_path=ZERO)
     with pytest.raises(ValueError, match=r"must be \(3, 2\) like the camera, not \(5, 2\)"):
         Blur(ZERO, torch.zeros(2, 4, 4), torch.zeros(5, 2))

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from deblur import cli, paths, runs
-from deblur.data import loading, official, packing
+from deblur.data import copies, loading, official, packing
 
 
 @pytest.fixture(scope="module")
 def pairs(mini_root):
-    return official.find_pairs("gopro", mini_root, "train", variant="blur")[::12]
+    return official.find_pairs("gopro", mini_root, "train", subset="blur")[::12]
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_training_finds_what_the_command_packed(mini_root, tmp_path, monkeypatch
     assert cli.main(["data", "pack", "gopro", str(mini_root)]) == 0
     folder = capsys.readouterr().out.splitlines()[0]
     assert len(json.loads((tmp_path / folder / "manifest.json").read_text())["files"]) == 144
-    plan = runs.Plan(runs.open_data(mini_root), "attentive", scale="smoke")
+    plan = runs.Plan(copies.open_data(mini_root), "attentive", scale="smoke")
 
     def source():
         return plan.assembled(torch.device("cpu")).batches.source

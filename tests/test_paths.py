@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 from stand import lost, snapshot
 
-from deblur import paths
+from deblur import paths, writing
 
 
 def names(folder):
@@ -47,12 +47,6 @@ def test_printed_tables_do_not_move_with_the_results(tmp_path, monkeypatch):
     assert paths.printed_dir() == paths.PACKAGE.parent / "results" / "printed"
 
 
-def test_an_installed_copy_uses_the_working_directory(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "site-packages" / "deblur")
-    monkeypatch.chdir(tmp_path)
-    assert paths.project_root() == tmp_path
-
-
 # ------------------------------------------------------------------------------------------------------------ writing
 
 OURS = {"ours.json": None, "deep/ours.txt": hashlib.sha256(b"ours").hexdigest()}
@@ -72,11 +66,11 @@ def content(path):
 
 
 WRITERS = {
-    "replacing": paths.replacing,
-    "delivering": paths.delivering,
-    "overwriting": partial(paths.delivering, overwrite=True),
-    "new folder": paths.delivering_folder,
-    "our folder": partial(paths.delivering_folder, listed=listed),
+    "replacing": writing.replacing,
+    "delivering": writing.delivering,
+    "overwriting": partial(writing.delivering, overwrite=True),
+    "new folder": writing.delivering_folder,
+    "our folder": partial(writing.delivering_folder, listed=listed),
 }
 
 
@@ -154,7 +148,7 @@ def test_only_what_may_go_is_replaced(path, tmp_path, name, place):
         assert not lost(before, snapshot(tmp_path))  # until the end
         assert draft.parent == path.parent
         assert draft.suffix == path.suffix
-        assert paths.is_draft(draft)
+        assert writing.is_draft(draft)
     assert content(path) == "new"
     assert names(path.parent) == ["table.csv"]
     assert not path.is_dir() or names(path) == ["new.txt"]
@@ -168,7 +162,7 @@ def test_only_what_may_go_is_replaced(path, tmp_path, name, place):
 def test_what_appears_while_the_work_goes_on_is_kept(path, tmp_path, name, place, there):
     if there == "something":
         our_folder(path) if name == "our folder" else path.write_text("old")
-    outcome = nullcontext() if _may_go(name, place) else pytest.raises(paths.AppearedError)
+    outcome = nullcontext() if _may_go(name, place) else pytest.raises(writing.AppearedError)
     with outcome as error, WRITERS[name](path) as draft:
         fill(draft)
         if there == "something":
@@ -189,22 +183,22 @@ def _may_go(name, place):
 @pytest.mark.parametrize("change", ["written to", "replaced"])
 def test_a_file_that_changes_while_the_work_goes_on_is_kept(path, change):
     path.write_text("old")
-    delivery = paths.delivering(path, overwrite=True)
+    delivery = writing.delivering(path, overwrite=True)
     draft = delivery.__enter__()
     draft.write_text("new")
     if change == "replaced":
         path.rename(path.with_name("old"))
     path.write_text("other")
-    with pytest.raises(paths.AppearedError):
+    with pytest.raises(writing.AppearedError):
         delivery.__exit__(None, None, None)
     assert path.read_text() == "other"
     assert draft.read_text() == "new"
 
 
 def test_a_reader_has_the_old_or_the_new_one(path):
-    paths.write_text(path, "old")
+    writing.write_text(path, "old")
     with path.open() as reader:
-        paths.write_text(path, "new")
+        writing.write_text(path, "new")
         assert reader.read() == "old"
 
 
@@ -240,7 +234,7 @@ def test_an_input_is_never_overwritten_by_any_name(path, tmp_path, name_of, over
     before = snapshot(tmp_path)
     with (
         pytest.raises(FileExistsError, match="is an input"),
-        paths.delivering(out, overwrite, [tmp_path / "gone", given]),
+        writing.delivering(out, overwrite, [tmp_path / "gone", given]),
     ):
         pytest.fail("refused after the work")
     assert snapshot(tmp_path) == before
@@ -249,12 +243,12 @@ def test_an_input_is_never_overwritten_by_any_name(path, tmp_path, name_of, over
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
 def test_without_hard_links_too(path, monkeypatch, code):
     monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(code, "no hard links")))
-    with paths.delivering(path) as draft:
+    with writing.delivering(path) as draft:
         draft.write_text("new")
     assert path.read_text() == "new"
     assert names(path.parent) == ["table.csv"]
     other = path.with_name("other.csv")
-    with pytest.raises(paths.AppearedError), paths.delivering(other) as draft:
+    with pytest.raises(writing.AppearedError), writing.delivering(other) as draft:
         draft.write_text(other.write_text("other") * "new")
     assert other.read_text() == "other"
 
@@ -277,7 +271,7 @@ def test_modes_follow_the_umask_whatever_the_writer_gave(path, name, umask, give
 def test_a_file_that_is_replaced_keeps_its_mode(path):
     path.write_text("old")
     path.chmod(0o640)
-    paths.write_text(path, "new")
+    writing.write_text(path, "new")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
@@ -321,7 +315,7 @@ def test_two_folders_that_come_at_once(path):
         for _ in range(10):
             meet.wait()
             try:
-                with paths.delivering_folder(path, listed) as draft:
+                with writing.delivering_folder(path, listed) as draft:
                     our_folder(draft)
             except OSError as error:
                 failed.append(error)
@@ -351,13 +345,13 @@ def test_the_folder_that_one_is_in_and_those_above(tmp_path, monkeypatch, place)
 
 def test_drafts_are_recognised():
     for name in (".scores-0badcafe.csv", ".archive.tar-0badcafe.gz", ".mini-gopro-0badcafe", "..journal-0badcafe"):
-        assert paths.is_draft(paths.Path("folder") / name)
+        assert writing.is_draft(paths.Path("folder") / name)
     for name in ("scores-0badcafe.csv", ".scores.csv", ".scores-0badcaf.csv", ".scores-0badcafe.csv.x"):
-        assert not paths.is_draft(paths.Path(name))
+        assert not writing.is_draft(paths.Path(name))
 
 
 def test_two_drafts_of_one_file_do_not_meet(tmp_path):
-    with paths.replacing(tmp_path / "a.txt") as first, paths.replacing(tmp_path / "a.txt") as second:
+    with writing.replacing(tmp_path / "a.txt") as first, writing.replacing(tmp_path / "a.txt") as second:
         assert first != second
         first.write_text("first")
         second.write_text("second")
@@ -365,7 +359,7 @@ def test_two_drafts_of_one_file_do_not_meet(tmp_path):
 
 
 def test_write_text_is_utf8(tmp_path):
-    paths.write_text(tmp_path / "credit.txt", "Stéfan ✓")
+    writing.write_text(tmp_path / "credit.txt", "Stéfan ✓")
     assert (tmp_path / "credit.txt").read_bytes() == "Stéfan ✓".encode()
 
 

@@ -17,9 +17,12 @@ import trees
 from PIL import Image
 from torch import nn
 
-from benchmarks import awkward
-from deblur import cli, paths, photos, pictures, restoration
+from deblur import cli, paths
 from deblur.data import official
+from deblur.photos import files as photos
+from deblur.photos import pictures, restoration
+from deblur.reports import awkward
+from deblur.weights import released
 
 SHAPE = (30, 40, 3)
 
@@ -44,7 +47,7 @@ def command(monkeypatch, capfd):
     """`deblur restore` with a network given as the first argument; returns status and what was said."""
 
     def run(network, *arguments):
-        monkeypatch.setattr(restoration, "load", lambda name: network)
+        monkeypatch.setattr(released, "load", lambda name: network)
         status = cli.main(["restore", *map(str, arguments)])
         return status, capfd.readouterr().err
 
@@ -127,14 +130,14 @@ def test_the_comparison_shows_input_and_result(size, expected, tmp_path, command
     assert status == 0
     assert both.shape == (*expected, 3)
     before, after = np.full((*size, 3), 50, np.uint8), np.full((*size, 3), 200, np.uint16) * 257
-    both = photos.side_by_side(before, after)
+    both = photos.before_and_after(before, after)
     height, width = size
     axis = 0 if width > 2 * height else 1
     first, gap, second = np.split(both, [size[axis], size[axis] + photos.GAP], axis)
     assert (first == 50).all()
     assert (gap == 255).all()
     assert (second == 200).all()
-    assert photos.side_by_side(before[..., 0], before[..., 1]).shape == expected
+    assert photos.before_and_after(before[..., 0], before[..., 1]).shape == expected
 
 
 def test_drift_is_said_and_no_failure(tmp_path, command):
@@ -639,12 +642,13 @@ def test_wrong_use_ends_with_two_and_does_nothing(number, tmp_path, command):
     assert (tree(tmp_path), network.asked) == (before, 0)
 
 
-@pytest.mark.parametrize("arguments", [[], ["a.png"], ["a.png", "-o"], ["a.png", "-o", "b", "--tile", "x"]])
+@pytest.mark.parametrize("arguments", [[], ["a.png", "-o"], ["a.png", "-o", "b", "--tile", "x"]])
 def test_what_argparse_refuses_ends_with_two_as_well(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["restore", *arguments])
     assert stopped.value.code == 2
-    assert "usage: deblur restore" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("usage: deblur restore" if "--tile" not in arguments else "deblur restore: argument --tile")
 
 
 def test_damaged_weights_are_a_failure_and_no_wrong_use(tmp_path, monkeypatch, capsys):
@@ -713,7 +717,7 @@ def test_ctrl_c_ends_any_command_without_a_traceback(monkeypatch, capsys):
     def stop(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_status", stop)
+    monkeypatch.setattr(cli.reproduction, "_status", stop)
     assert cli.main(["status"]) == 130
     assert capsys.readouterr().err == "deblur: stopped\ndeblur: to go on: deblur status\n"
 
@@ -724,9 +728,9 @@ PROTOCOLS = {"dvd": "dvd_plain_all", "koehler": "koehler_best_frame"}
 
 
 def evaluate(name, root, out, *method):
-    choice = ["--data-variant", "blur"] if name == "gopro" else []
+    choice = ["--subset", "blur"] if name == "gopro" else []
     what = ["--benchmark", name, "--root", root, "--protocol", PROTOCOLS.get(name, "full_rgb8"), *choice]
-    assert cli.main(["evaluate", *map(str, (*method, *what, "--out", out))]) == 0
+    assert cli.main(["score", *map(str, (*method, *what, "--out", out))]) == 0
     return pd.read_csv(out).drop(columns="method")
 
 
@@ -740,7 +744,7 @@ def test_of_a_benchmark_the_blurred_images_are_restored_and_scored(name, tmp_pat
     status, said = command(network, tmp_path / "root", "-o", out)
     assert (status, network.asked) == (0, counts["test"])
     assert f"the {counts['test']} blurred images of test are restored and nothing else" in said
-    restored = evaluate(name, tmp_path / "root", tmp_path / "restored.csv", "--restored", out)
+    restored = evaluate(name, tmp_path / "root", tmp_path / "restored.csv", out)
     pd.testing.assert_frame_equal(restored, evaluate(name, tmp_path / "root", tmp_path / "blurred.csv", "--blurred"))
     assert tree(tmp_path / "root") == before
 
@@ -749,7 +753,7 @@ def test_the_bundled_benchmark_is_restored_and_scored(mini_root, tmp_path, comma
     status, said = command(Scale(), mini_root, "-o", tmp_path / "out")
     assert status == 0
     assert "this is GoPro (GOPRO_Large) blur" in said
-    restored = evaluate("gopro", mini_root, tmp_path / "restored.csv", "--restored", tmp_path / "out")
+    restored = evaluate("gopro", mini_root, tmp_path / "restored.csv", tmp_path / "out")
     pd.testing.assert_frame_equal(restored, evaluate("gopro", mini_root, tmp_path / "blurred.csv", "--blurred"))
 
 

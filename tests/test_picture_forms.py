@@ -6,6 +6,7 @@ import os
 import struct
 import sys
 import zlib
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
@@ -14,7 +15,7 @@ import tifffile
 from PIL import Image
 from torch import nn
 
-from deblur import metadata, pictures, restoration
+from deblur.photos import metadata, pictures, restoration
 
 TURNS = {
     1: lambda a: a,
@@ -124,7 +125,7 @@ def test_every_form_of_tiff_comes_upright_and_exact_or_is_refused_by_name(form, 
             continue
         picture = pictures.read(source)
         restored = restoration.restore(picture.pixels, network)
-        pictures.write(result, pictures.replace(picture, pixels=restored))
+        pictures.write(result, replace(picture, pixels=restored))
         found = tifffile.imread(result).reshape(*restored.shape[:2], channels)
         wanted = expected(values, bits, turn, white_is_zero, premultiplied)
         assert found.dtype == (np.uint8 if bits == 8 else np.uint16), case
@@ -301,7 +302,7 @@ def test_every_form_of_png_comes_upright_and_exact(colour, bits, channels, inter
         chunks += chunk(b"eXIf", turned(turn).removeprefix(b"Exif\0\0"))
         source.write_bytes(png(values, bits, colour, interlaced, chunks))
         picture = pictures.read(source)
-        pictures.write(result, pictures.replace(picture, pixels=restoration.restore(picture.pixels, network)))
+        pictures.write(result, replace(picture, pixels=restoration.restore(picture.pixels, network)))
         found = np.atleast_3d(imagecodecs.png_decode(result.read_bytes()))
         np.testing.assert_array_equal(found, TURNS[turn](wanted), str((turn, clear)))
         assert found.dtype == (np.uint16 if bits == 16 else np.uint8)
@@ -405,7 +406,7 @@ def test_heic_is_upright_and_becomes_jpeg_or_deep_png(tmp_path):
 def test_heic_without_what_reads_it_names_the_extra(tmp_path, monkeypatch):
     (tmp_path / "a.heic").write_bytes(zlib.decompress(base64.b85decode(EIGHT)))
     monkeypatch.setitem(sys.modules, "pi_heif", None)
-    with pytest.raises(ValueError, match=r"a\.heic: is a HEIC picture; to read it, install deblur\[heif\]"):
+    with pytest.raises(ValueError, match=r"a\.heic: is a HEIC picture; to read it, install deblur-papers\[heif\]"):
         pictures.read(tmp_path / "a.heic")
 
 

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from deblur import metadata, pictures
+from deblur.photos import metadata, pictures
 
 KINDS = (".png", ".jpg", ".tif", ".webp")
 HEIGHT, WIDTH = 30, 44

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
-from deblur import metadata, pictures
+from deblur.photos import metadata, pictures
 
 CAMERA, EXPOSURE, MAKER_NOTE = 0x010F, 0x829A, 0x927C
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6" dc:title="one"/></x:xmpmeta>'

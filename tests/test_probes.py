@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from deblur import probes
+from deblur.evaluation import probes
 from deblur.models import attentive, build
 
 SMALL = {"widths": (4, 4, 8), "kernel": 3, "blocks": 2}

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models import densenet121
 from torchvision.ops import deform_conv2d as operator
 
-from deblur.complexity import macs, on_meta, parameters, peak_bytes, sizes
+from deblur.evaluation.complexity import macs, on_meta, parameters, peak_bytes, sizes
 from deblur.models import build, radn
 from deblur.models.radn import Attend, Config, Context, Encoder, SelfAttention, SelfEnsemble
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from conftest import redraw
 
-from deblur import probes
-from deblur.complexity import layer_table, macs, on_meta, parameters, sizes
+from deblur.evaluation import probes
+from deblur.evaluation.complexity import layer_table, macs, on_meta, parameters, sizes
 from deblur.models import build, raidnet
 from deblur.models.raidnet import LRR, MHAM, Adjacency, Block, GraphGeneration, RegionMasks
 

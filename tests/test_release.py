@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from deblur import cli, evaluation, models, paths, provenance, release, restoration, runs, tables
-from deblur.data import official
+from deblur import cli, evaluation, models, paths, release, runs, tables
+from deblur.data import copies, official
 from deblur.data.loading import as_tensor
+from deblur.runs import pool, provenance, train
+from deblur.weights import released
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def run(tmp_path, monkeypatch, mini_root):
     """A finished training at smoke size: a few steps on the very pairs that are scored, so that it gains."""
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
-    plan = runs.Plan(runs.open_data(mini_root), "attentive", scale="smoke")
+    plan = runs.Plan(copies.open_data(mini_root), "attentive", scale="smoke")
     network = plan.network()
     blurred, sharp = (torch.stack(images) for images in zip(*(_tensors(pair) for pair in plan.data.pairs("test", 4))))
     optimiser = torch.optim.Adam(network.parameters(), 1e-4)
@@ -65,12 +67,12 @@ def test_notebooks_take_released_weights_instead_of_training(run, tmp_path, monk
     assert runs.scoring()
     other = runs.Plan(run.plan.data, "attentive", scale="smoke", seed=1)
     trained = []
-    monkeypatch.setattr(runs, "train", lambda plan, *_: trained.append(plan) or 1 / 0)
-    monkeypatch.setattr(runs, "_steps_done", multiprocessing.Value("q", 0))
-    runs._train_and_score(run.plan)
-    assert runs._steps_done.value == run.plan.recipe.steps  # of the parent's bar
+    monkeypatch.setattr(train, "train_plan", lambda plan, *_: trained.append(plan) or 1 / 0)
+    monkeypatch.setattr(pool, "_steps_done", multiprocessing.Value("q", 0))
+    pool._train_and_score(run.plan)
+    assert pool._steps_done.value == run.plan.recipe.steps  # of the parent's bar
     with pytest.raises(ZeroDivisionError):  # another seed was not released
-        runs._train_and_score(other)
+        pool._train_and_score(other)
     assert trained == [other]
     (found,) = runs.load_or_run([run.plan])
     card = json.loads(path.with_suffix(".json").read_text())
@@ -109,7 +111,7 @@ def test_a_new_default_takes_the_place_of_the_old_one(run):
     first, second = (release.release(run, name, default=True).with_suffix(".json") for name in ("one", "two"))
     third = release.release(run, "three").with_suffix(".json")
     assert [json.loads(path.read_text())["default"] for path in (first, second, third)] == [False, True, False]
-    assert restoration.find().stem == "two"
+    assert released.find().stem == "two"
 
 
 def test_too_large_files_leave_nothing(run, monkeypatch):
@@ -135,7 +137,7 @@ def test_the_command_releases_finished_trainings_only(run, capsys, monkeypatch):
     assert cli.main(command) == 1
     assert "holds no finished training" in capsys.readouterr().err
     monkeypatch.setattr(runs, "is_complete", lambda plan: plan.key == run.plan.key)
-    monkeypatch.setattr(runs, "open_data", lambda *_, **__: run.plan.data)
+    monkeypatch.setattr(copies, "open_data", lambda *_, **__: run.plan.data)
     assert cli.main([*command, "--default"]) == 0
     card = json.loads((paths.weights_dir() / "tiny.json").read_text())
     assert card["default"] is True

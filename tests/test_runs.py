@@ -13,13 +13,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from deblur import evaluation, losses, models, paths, recipes, runs, schedules, source, training
-from deblur.data import mini, official
-from deblur.runs import Plan
+from deblur.data import copies, mini, official
+from deblur.runs import Plan, pool, run, train, wiring
 
 
 @pytest.fixture(scope="module")
 def data(mini_root):
-    return runs.open_data(mini_root)
+    return copies.open_data(mini_root)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def smoke(data, variant="paper", **fields):
 
 def make(plan):
     """One run, made in this process."""
-    runs._train_and_score(plan)
+    pool._train_and_score(plan)
     return runs.Run(plan)
 
 
@@ -62,13 +62,13 @@ def altered(plan, **fields):
 
 
 def test_the_bundled_benchmark_is_the_default(data, mini_root):
-    assert runs.open_data() == data
+    assert copies.open_data() == data
     assert data.bundled
-    assert (data.name, data.variant, data.root) == ("gopro", "blur", mini_root)
+    assert (data.name, data.subset, data.root) == ("gopro", "blur", mini_root)
     manifest = json.loads((mini_root / "manifest.json").read_text(encoding="utf-8"))
     assert data.fingerprint == manifest["pixels"][:16]
     assert "mini" in data.label
-    assert "blur_gamma" in runs.open_data(variant="blur_gamma").label
+    assert "blur_gamma" in copies.open_data(subset="blur_gamma").label
     assert [len(data.pairs(split)) for split in ("train", "validation", "test")] == [144, 12, 32]
     assert len(data.validation()) == 12
 
@@ -91,7 +91,7 @@ def test_four_test_pairs_show_every_scene_and_kind(data):
 
 
 def test_own_data_are_read_from_their_tree(own_tree, store):
-    own = runs.open_data(own_tree)
+    own = copies.open_data(own_tree)
     assert not own.bundled
     assert own.validation() == []
     assert "mini" not in own.label
@@ -103,20 +103,20 @@ def test_own_data_are_read_from_their_tree(own_tree, store):
 
 
 def test_the_fingerprint_of_own_data_follows_their_files(own_tree):
-    before = runs.open_data(own_tree)
-    assert runs.open_data(own_tree).fingerprint == before.fingerprint
+    before = copies.open_data(own_tree)
+    assert copies.open_data(own_tree).fingerprint == before.fingerprint
     moved = own_tree.with_name("elsewhere")
     shutil.copytree(own_tree, moved)
-    assert runs.open_data(moved).fingerprint == before.fingerprint  # wherever they lie
+    assert copies.open_data(moved).fingerprint == before.fingerprint  # wherever they lie
     path = own_tree / "GOPRO_Large" / "train" / "GOPR0001" / "blur" / "000002.png"
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     Image.fromarray(image).save(path)
-    assert runs.open_data(own_tree).fingerprint != before.fingerprint
+    assert copies.open_data(own_tree).fingerprint != before.fingerprint
 
 
 def test_a_root_without_a_tree(tmp_path):
     with pytest.raises(official.DataError, match="expected"):
-        runs.open_data(tmp_path)
+        copies.open_data(tmp_path)
 
 
 def test_mini_synthesises_and_smoke_reads(data):
@@ -167,7 +167,7 @@ def test_the_key_changes_with_whatever_decides_the_result(data):
         "configuration": smoke(data, "table5_only_ca").key,
         "loss": smoke(data, "table7_single_scale").key,
         "pixels": smoke(replace(data, fingerprint="0" * 16)).key,
-        "variant of the data": smoke(replace(data, variant="blur_gamma")).key,
+        "variant of the data": smoke(replace(data, subset="blur_gamma")).key,
         "network size": altered(plan, config={**plan.recipe.config, "blocks": 2}).key,
     }
     changes = {
@@ -215,10 +215,10 @@ def test_every_field_of_a_recipe_counts_or_is_known_to_watch():
 def test_the_key_follows_the_code_of_network_loss_training_and_data(data, monkeypatch):
     """`test_source.py` shows what an edit does; here, that the right code is asked for."""
     asked = []
-    monkeypatch.setattr(runs, "code_hash", lambda *objects: asked.append(objects) or str(len(asked)))
+    monkeypatch.setattr(wiring, "code_hash", lambda *objects: asked.append(objects) or str(len(asked)))
     first, second = smoke(data), smoke(data)
     assert first.key != second.key
-    assert models.NETWORKS["attentive"][1] in asked[0]
+    assert models.NETWORKS["attentive"].network in asked[0]
     assert models.attentive.Config in asked[0]
     assert losses.attentive in asked[0]
     assert schedules.polynomial in asked[0]
@@ -226,7 +226,7 @@ def test_the_key_follows_the_code_of_network_loss_training_and_data(data, monkey
     monkeypatch.undo()
 
     reached = set()
-    monkeypatch.setattr(runs, "code_hash", lambda *objects: reached.update(source.reached(*objects)) or "")
+    monkeypatch.setattr(wiring, "code_hash", lambda *objects: reached.update(source.reached(*objects)) or "")
     for scale, wanted in (
         ("smoke", {("deblur.data.official", "read_pair"), ("deblur.data.loading", "random_window")}),
         ("mini", {("deblur.data.mini", "fresh_shot"), ("deblur.data.loading", "random_window")}),
@@ -234,8 +234,8 @@ def test_the_key_follows_the_code_of_network_loss_training_and_data(data, monkey
         reached.clear()
         assert smoke(data, scale=scale).key
         assert wanted <= reached
-        assert not {module for module, _ in reached} & {"deblur.paths", "deblur.store", "deblur.tables"}
-        assert {name for module, name in reached if module == "deblur.runs"} < {
+        assert not {module for module, _ in reached} & {"deblur.paths", "deblur.runs.store", "deblur.tables"}
+        assert {name for module, name in reached if module.startswith("deblur.runs")} < {
             *("_SEEDING", "drawn", "assembled", "Parts", "stored_pairs", "fresh_exposures")
         }
 
@@ -271,8 +271,8 @@ def test_a_paper_without_pretrained_weights_says_so(data, tmp_path):
 
 def test_nothing_stands_beside_the_bundled_blur_of_full_size(data):
     assert data.bundled == "mini"
-    assert runs.open_companion(data, "koehler").name == "koehler"
-    assert runs.open_companion(replace(data, bundled="bench"), "koehler") is None
+    assert copies.open_companion(data, "koehler").name == "koehler"
+    assert copies.open_companion(replace(data, bundled="bench"), "koehler") is None
 
 
 def test_unknown_names(data):
@@ -307,12 +307,12 @@ def test_a_finished_run_is_loaded_without_training(data, finished, monkeypatch):
     assert plan.key  # hashed, as is the scoring, before functions are replaced
     for module, name in (
         (training, "train"),
-        (runs, "train"),
-        (runs, "_run_side_by_side"),
-        (evaluation, "score"),
+        (train, "train_plan"),
+        (pool, "_train_in_processes"),
+        (evaluation, "evaluate"),
     ):
         monkeypatch.setattr(module, name, forbid)
-    runs._train_and_score(plan)
+    pool._train_and_score(plan)
     first, second = runs.load_or_run([plan, plan])
     assert first == second == runs.Run(plan)
     scores = first.scores()
@@ -388,10 +388,11 @@ def test_scored_again_not_trained_again_when_the_scoring_changes(data, finished,
     scores = plan.folder / "per_image.csv"
     expected = scores.read_text()
     plan.files.write_text("per_image.csv", "stale")
-    monkeypatch.setattr(runs, "scoring", lambda: "another")
-    monkeypatch.setattr(runs, "train", forbid)
+    for module in (run, train):
+        monkeypatch.setattr(module, "scoring", lambda: "another")
+    monkeypatch.setattr(train, "train_plan", forbid)
     assert not runs.is_complete(plan)
-    runs._train_and_score(plan)
+    pool._train_and_score(plan)
     assert runs.is_complete(plan)
     assert scores.read_text() == expected
     assert (plan.folder / "model.safetensors").read_bytes() == kept
@@ -415,7 +416,7 @@ def test_interrupted_and_made_again_equals_uninterrupted(data, finished, store, 
         yield 0
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "_counted", stop)
+    monkeypatch.setattr(pool, "_counted", stop)
     with pytest.raises(KeyboardInterrupt, match=f"1 of 2 steps are kept in {plan.folder}; the same command goes on"):
         make(plan)
     assert not runs.is_complete(plan)
@@ -441,7 +442,7 @@ def test_the_blurred_input_is_scored_once(data, store, monkeypatch):
     pd.testing.assert_frame_equal(scores, expected, check_exact=False, rtol=1e-12)
     monkeypatch.setattr(evaluation, "evaluate", forbid)
     pd.testing.assert_frame_equal(runs.blurred_scores(data, 2), scores)
-    for other in ((data, 3), (replace(data, fingerprint="0"), 2), (replace(data, variant="blur_gamma"), 2)):
+    for other in ((data, 3), (replace(data, fingerprint="0"), 2), (replace(data, subset="blur_gamma"), 2)):
         with pytest.raises(AssertionError, match="must not run"):
             runs.blurred_scores(*other)
 
@@ -464,13 +465,13 @@ def test_side_by_side_equals_one_after_the_other_and_a_failure_harms_no_other_ru
     assert [run.plan for run in done] == plans
     assert all(run.provenance["threads"] == 1 for run in done)
     assert len(list((tmp_path / "two" / "attentive").iterdir())) == 2
-    side_by_side = outcome()
+    in_processes = outcome()
 
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "one"))
     broken = altered(smoke(data), loss_args={"lambda_grad": float("inf")})
     with pytest.raises(training.DivergedError, match="step 1"):
         runs.load_or_run([*plans, broken], processes=1)  # as short as the shortest, so the last to run
-    assert outcome() == side_by_side
+    assert outcome() == in_processes
     assert not runs.is_complete(broken)
     assert not (broken.folder / "model.safetensors").exists()
 
@@ -478,8 +479,8 @@ def test_side_by_side_equals_one_after_the_other_and_a_failure_harms_no_other_ru
 def test_the_longest_trainings_begin_first(data, store, monkeypatch):
     """By measured speed: a row of a slow network may take longer than a main run."""
     begun = []
-    monkeypatch.setattr(runs, "_run_side_by_side", lambda plans, processes: begun.extend(plans))
-    monkeypatch.setattr(runs.recipes, "EQUAL_TIME", {"attentive": 30, "radn": 10})
+    monkeypatch.setattr(pool, "_train_in_processes", lambda plans, *_: begun.extend(plans))
+    monkeypatch.setattr(recipes, "EQUAL_TIME", {"attentive": 30, "radn": 10})
     plans = [
         runs.Plan(data, name, "paper", "mini", budget)
         for name, budget in (("attentive", "row"), ("attentive", "main"), ("radn", "row"), ("raidnet", "row"))

@@ -1,15 +1,16 @@
-"""What `benchmarks.seeds` writes: a row a seed, with the gains of its own training."""
+"""What `deblur.reports.seeds` writes: a row a seed, with the gains of its own training."""
 
 import pandas as pd
 import pytest
 
-from benchmarks import seeds
 from deblur import evaluation, runs
+from deblur.data import copies
+from deblur.reports import seeds
 
 
 def test_each_seed_has_its_own_training_and_gains(tmp_path, monkeypatch, mini_root):
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path))
-    data = runs.open_data(mini_root)
+    data = copies.open_data(mini_root)
     table = seeds.by_seed(data, "simplenet", [1, 0], scale="smoke").set_index("seed")
     assert table.index.tolist() == [1, 0]
     assert table["key"].nunique() == table["gain_db"].nunique() == 2

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from conftest import redraw
 
-from deblur.complexity import cost, macs, on_meta, parameters
+from deblur.evaluation.complexity import cost, macs, on_meta, parameters
 from deblur.models import build, sgenet
 from deblur.models.layers import halve
 from deblur.models.sgenet import CEM, CSAM, PlainAggregation, PlainSkip

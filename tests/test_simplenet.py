@@ -11,7 +11,7 @@ from conftest import redraw
 from torch import nn
 from torchvision.ops import deform_conv2d
 
-from deblur.complexity import on_meta, parameters, sizes
+from deblur.evaluation.complexity import on_meta, parameters, sizes
 from deblur.models import build, simplenet, srn
 from deblur.models.deform import DeformConv2d
 from deblur.models.simplenet import DR, GCRW, LGCR, PVB, RB, TT, NonLocal

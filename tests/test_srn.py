@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from conftest import redraw
 
-from deblur.complexity import macs, on_meta, parameters, sizes
+from deblur.evaluation.complexity import macs, on_meta, parameters, sizes
 from deblur.models import build, srn
 
 SMALL = {"widths": (4, 6, 8), "kernel": 3, "blocks": 2}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deblur import metrics, stacked
+from deblur.evaluation import metrics, stacked
 
 
 def stack(rng, count, height, width):

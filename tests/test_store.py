@@ -17,8 +17,9 @@ import pytest
 from damage import without_flock
 
 from deblur import cli, locks, runs, sealed, training
-from deblur import store as files_of
+from deblur.data import copies
 from deblur.locks import Busy, locked
+from deblur.runs import pool, store
 
 FILES = (*runs.FILES, "state.pt", "manifest.json")
 
@@ -67,7 +68,7 @@ def test_a_file_is_whole_from_the_moment_it_is_there(tmp_path, monkeypatch):
     """Stopped at each replacement (manifest, file, manifest), what is there is known: the old one or the new one."""
     real = os.replace
     for moment, kept in enumerate(("old", "old", "new")):
-        folder = files_of.Folder(tmp_path / str(moment), "key")
+        folder = store.Folder(tmp_path / str(moment), "key")
         folder.write_text("a.csv", "old")
         left = iter([real] * moment)
         with monkeypatch.context() as patch:
@@ -79,7 +80,7 @@ def test_a_file_is_whole_from_the_moment_it_is_there(tmp_path, monkeypatch):
 
 
 def test_states_of_a_file(tmp_path):
-    folder = files_of.Folder(tmp_path / "run", "key")
+    folder = store.Folder(tmp_path / "run", "key")
     assert folder.state("a.csv") == "lost"
     folder.write_text("a.csv", "content")
     assert folder.state("a.csv") == "whole"
@@ -94,7 +95,7 @@ def test_states_of_a_file(tmp_path):
 
 
 def test_an_older_version_of_a_file_is_not_whole(tmp_path):
-    folder = files_of.Folder(tmp_path, "key")
+    folder = store.Folder(tmp_path, "key")
     folder.write_text("per_image.csv", "old scores")
     folder.write_text("per_image.csv", "new scores")
     (tmp_path / "per_image.csv").write_text("old scores")
@@ -106,7 +107,7 @@ def test_an_older_version_of_a_file_is_not_whole(tmp_path):
 
 @pytest.fixture(scope="module")
 def data(mini_root):
-    return runs.open_data(mini_root)
+    return copies.open_data(mini_root)
 
 
 def smoke(data, **fields):
@@ -120,7 +121,7 @@ def two(data, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEBLUR_RUNS", str(folder))
         for seed in (0, 1):
-            runs._train_and_score(smoke(data, seed=seed))
+            pool._train_and_score(smoke(data, seed=seed))
         other = smoke(data, seed=1)  # two quick trainings may have taken equally long
         other.files.write_json("provenance.json", runs.Run(other).provenance | {"training_seconds": 99})
     return folder
@@ -131,7 +132,7 @@ def plan(data, two, tmp_path, monkeypatch):
     """The run of seed 0 in a copy of the store."""
     shutil.copytree(two, tmp_path / "runs")
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(runs, "_run_side_by_side", lambda plans, _: [runs._train_and_score(plan) for plan in plans])
+    monkeypatch.setattr(pool, "_train_in_processes", lambda plans, *_: [pool._train_and_score(plan) for plan in plans])
     return smoke(data)
 
 
@@ -192,7 +193,7 @@ def test_a_state_of_any_content_fails_with_its_name(data, tmp_path, monkeypatch,
     plan.folder.mkdir(parents=True)
     (plan.folder / "state.pt").write_bytes(content)
     with pytest.raises(sealed.DamageError, match=r"state\.pt cannot be trusted; move"):
-        runs._train_and_score(plan)
+        pool._train_and_score(plan)
 
 
 def test_a_folder_of_another_run_is_not_taken(plan, data):
@@ -207,7 +208,7 @@ def test_a_folder_of_another_run_is_not_taken(plan, data):
 @pytest.mark.parametrize("what", damage.KINDS, ids=by_name)
 @pytest.mark.parametrize("name", FILES)
 def test_the_command_evaluate_ends_whole_or_says_why(plan, name, what, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_plan", lambda options: plan)
+    monkeypatch.setattr(cli.options, "plan", lambda options: plan)
     assert cli.main(["evaluate", "attentive"]) == 0
     expected = capsys.readouterr().out
     hurt(plan, name, what)
@@ -339,7 +340,7 @@ def test_two_callers_of_one_run_train_it_once(data, tmp_path, monkeypatch, flock
         real(*arguments, **options)
 
     monkeypatch.setattr(training, "train", counting)
-    call = (lambda: runs.train_one(plan, "1")) if command else (lambda: runs._train_and_score(plan))
+    call = (lambda: runs.train_one(plan, "1")) if command else (lambda: pool._train_and_score(plan))
     processes = [context.Process(target=call) for _ in range(2)]
     for process in processes:
         process.start()
@@ -357,7 +358,8 @@ import hashlib, json, sys
 from dataclasses import replace
 import torch
 from deblur import runs
-data, found = runs.open_data(sys.argv[1]), {"threads": torch.get_num_threads()}
+from deblur.data import copies
+data, found = copies.open_data(sys.argv[1]), {"threads": torch.get_num_threads()}
 for paper in ("attentive", "sgenet", "raidnet"):
     plan = runs.Plan(data, paper, scale="smoke")
     plan.__dict__["recipe"] = replace(plan.recipe, steps=2, crop=64, test_pairs=1)

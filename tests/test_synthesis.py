@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from skimage import data as photographs
 
-from deblur import cli, runs
-from deblur.data import blur, official, synthesis
+from deblur import cli
+from deblur.data import blur, copies, official, synthesis
 from deblur.data.check import check
 
 SMALL = {"size": (64, 96), "path_px": (2.0, 4.0)}
@@ -57,8 +57,8 @@ def clips(tmp_path):
     return tmp_path / "clips"
 
 
-def pairs_of(root, variant="blur"):
-    return {split: official.find_pairs("gopro", root, split, variant=variant) for split in SPLITS}
+def pairs_of(root, subset="blur"):
+    return {split: official.find_pairs("gopro", root, split, subset=subset) for split in SPLITS}
 
 
 def test_a_tree_from_photographs_is_read_and_checked(tree):
@@ -68,7 +68,7 @@ def test_a_tree_from_photographs_is_read_and_checked(tree):
     assert {split: len(pairs) for split, pairs in found.items()} == counts
     report = check("gopro", out)
     assert report.usable, str(report)
-    assert report.variant == "blur and blur_gamma"
+    assert report.subset == "blur and blur_gamma"
     shapes = {official.read_image(pair.sharp).shape for pairs in found.values() for pair in pairs}
     assert shapes == {(64, 96, 3), (96, 64, 3)}  # the cat is upright
 
@@ -113,14 +113,14 @@ def test_a_changed_file_is_found(tree, album, tmp_path):
     image = official.read_image(victim)
     image[0, 0] ^= 1
     Image.fromarray(image).save(victim)
-    report = check("gopro", tmp_path / "tree", variant="blur")
+    report = check("gopro", tmp_path / "tree", subset="blur")
     assert not report.usable
     assert victim.relative_to(tmp_path / "tree").as_posix() in "\n".join(report.problems)
 
 
 def test_own_pictures_are_not_taken_for_the_bundled_scenes(tree):
-    assert not runs.open_data(tree[0]).bundled
-    assert runs.open_data().bundled
+    assert not copies.open_data(tree[0]).bundled
+    assert copies.open_data().bundled
 
 
 def test_bands_give_the_whole_frame():
@@ -152,21 +152,21 @@ def test_video_frames_are_averaged(clips, tmp_path):
     report = check("gopro", tmp_path / "tree")
     assert not report.problems, str(report)
     made = json.loads((tmp_path / "tree/manifest.json").read_text())["pictures"]
-    for variant in ("blur", "blur_gamma"):
-        for pair in (pair for pairs in pairs_of(tmp_path / "tree", variant).values() for pair in pairs):
+    for subset in ("blur", "blur_gamma"):
+        for pair in (pair for pairs in pairs_of(tmp_path / "tree", subset).values() for pair in pairs):
             blurred, sharp = official.read_pair(pair)
             files = sorted((clips / made[pair.sequence]["from"]).iterdir(), key=lambda p: int(p.stem[6:]))
             frames = [official.read_image(path).astype(float) for path in files]
             middle = next(i for i, frame in enumerate(frames) if np.array_equal(frame, sharp))
             errors = [
-                window_error(frames[middle - n : middle + n + 1], blurred, variant) for n in (3, 4, 5, 6) if n <= middle
+                window_error(frames[middle - n : middle + n + 1], blurred, subset) for n in (3, 4, 5, 6) if n <= middle
             ]
             assert min(errors) <= 0.5 + 1e-3  # rounded to nearest
 
 
-def window_error(frames, blurred, variant):
+def window_error(frames, blurred, subset):
     """Largest difference to the mean of a window, in grey levels."""
-    gamma = 2.2 if variant == "blur_gamma" else 1.0
+    gamma = 2.2 if subset == "blur_gamma" else 1.0
     mean = 255 * np.mean([(frame / 255) ** gamma for frame in frames], 0) ** (1 / gamma)
     return np.abs(mean - blurred).max()
 

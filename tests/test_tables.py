@@ -61,7 +61,7 @@ def test_averages_of_table_3_are_the_means_of_its_videos():
 
 
 def test_side_by_side_joins_by_method():
-    table = tables.side_by_side("attentive", 6, {"serial-cascade": {"psnr_db": 28.5, "gain_db": 1.0, "steps": 10}})
+    table = tables.beside_printed("attentive", 6, {"serial-cascade": {"psnr_db": 28.5, "gain_db": 1.0, "steps": 10}})
     rows = table.set_index("method")
     assert rows.loc["serial-cascade", ["psnr_db_printed", "psnr_db_measured", "steps"]].tolist() == ["31.23", 28.5, 10]
     assert rows.loc["serial-cascade", "note"] == ""
@@ -71,7 +71,7 @@ def test_side_by_side_joins_by_method():
 
 def test_differences_are_to_the_reference_row_only():
     measured = {"serial-cascade": {"psnr_db": 28.5}, "parallel-concat": {"psnr_db": 28.75}}
-    rows = tables.side_by_side("attentive", 6, measured, reference="serial-cascade").set_index("method")
+    rows = tables.beside_printed("attentive", 6, measured, reference="serial-cascade").set_index("method")
     assert rows.loc["parallel-concat", "delta_db_printed"] == pytest.approx(31.14 - 31.23)
     assert rows.loc["parallel-concat", "delta_db_measured"] == pytest.approx(0.25)
     assert rows.loc["serial-cascade", ["delta_db_printed", "delta_db_measured"]].tolist() == [0, 0]
@@ -81,11 +81,11 @@ def test_differences_are_to_the_reference_row_only():
 
 def test_side_by_side_refuses_a_method_that_is_not_in_the_table():
     with pytest.raises(ValueError, match="nobody"):
-        tables.side_by_side("attentive", 6, {"nobody": {"psnr_db": 1.0}})
+        tables.beside_printed("attentive", 6, {"nobody": {"psnr_db": 1.0}})
 
 
 def test_extra_rows_follow_the_printed_ones():
-    rows = tables.side_by_side(
+    rows = tables.beside_printed(
         "attentive",
         6,
         {"serial-cascade": {"psnr_db": 28.5, "steps": 10}},
@@ -100,7 +100,7 @@ def test_extra_rows_follow_the_printed_ones():
 
 def test_agreement_counts_signs_and_leaves_out_the_reference_and_what_was_not_measured():
     measured = {"serial-cascade": {"psnr_db": 28.5}, "parallel-concat": {"psnr_db": 28.75}}
-    table = tables.side_by_side("attentive", 6, measured, reference="serial-cascade")
+    table = tables.beside_printed("attentive", 6, measured, reference="serial-cascade")
     found = tables.agreement({6: table, 7: table.assign(delta_db_measured=-table["delta_db_measured"])})
     assert found["method"].tolist() == ["parallel-concat"] * 2
     assert found["table"].tolist() == [6, 7]
@@ -120,12 +120,12 @@ def test_a_stamp_that_varies_is_a_column_and_one_that_does_not_is_left_to_the_ca
 def test_side_by_side_marks_every_kind_of_value():
     """Memory, times, shares, and scores of several data sets: printed and measured stand in columns of their own."""
     found = {"memory_mib": 32.5, "runtime_ms": 1.5, "runtime_size": "3x180x180"}
-    rows = tables.side_by_side("simplenet", 6, {"LGCR": found}).set_index("method")
+    rows = tables.beside_printed("simplenet", 6, {"LGCR": found}).set_index("method")
     names = ["memory_mib_printed", "memory_mib_measured", "runtime_ms_printed", "runtime_ms_measured", "runtime_size"]
     assert rows.loc["LGCR", names].tolist() == ["34", 32.5, "0.466", 1.5, "3x180x180"]
-    rows = tables.side_by_side("simplenet", 4, {"DRs": {"proportion_pct": 30.0}}).set_index("method")
+    rows = tables.beside_printed("simplenet", 4, {"DRs": {"proportion_pct": 30.0}}).set_index("method")
     assert rows.loc["DRs", ["proportion_pct_printed", "proportion_pct_measured"]].tolist() == ["26.09", 30.0]
-    table = tables.side_by_side("simplenet", 2, {"Ours": {"realblur_j_psnr_db": 27.0, "psnr_db": 28.0}})
+    table = tables.beside_printed("simplenet", 2, {"Ours": {"realblur_j_psnr_db": 27.0, "psnr_db": 28.0}})
     unmarked = [name for name in table if not name.endswith(("_printed", "_measured"))]
     assert unmarked == ["method", "citation", "note"]
 
@@ -139,16 +139,16 @@ def test_caption_says_where_numbers_come_from():
         "seed": 3,
         "device": "CPU",
     }
-    table = tables.side_by_side("attentive", 6, {"serial-cascade": {"psnr_db": 28.5} | rows})
+    table = tables.beside_printed("attentive", 6, {"serial-cascade": {"psnr_db": 28.5} | rows})
     caption = tables.caption(table)
     for word in ("mini gopro (blur)", "full_rgb8", "steps 7", "seed 3", "CPU"):
         assert word in caption
-    assert "nothing yet" in tables.caption(tables.side_by_side("attentive", 2, {}))
+    assert "nothing yet" in tables.caption(tables.beside_printed("attentive", 2, {}))
 
 
 def test_show_rounds_and_blanks():
     html = tables.show(
-        tables.side_by_side("attentive", 6, {"serial-cascade": {"psnr_db": 28.5049}}), "a caption"
+        tables.beside_printed("attentive", 6, {"serial-cascade": {"psnr_db": 28.5049}}), "a caption"
     ).to_html()
     assert "28.50" in html
     assert "nan" not in html.lower()
@@ -211,9 +211,9 @@ def test_every_network_of_the_tables_is_built():
 
 def test_rows_without_any_measurement_are_not_live(tmp_path):
     (tmp_path / "tables").mkdir()
-    tables.side_by_side("attentive", 2, {}).to_csv(tmp_path / "tables/table2.csv", index=False)
+    tables.beside_printed("attentive", 2, {}).to_csv(tmp_path / "tables/table2.csv", index=False)
     some = {"Ours": {"psnr_db": 30.0}, "SRN": {"psnr_db": 29.0}}
-    tables.side_by_side("attentive", 1, some).to_csv(tmp_path / "tables/table1.csv", index=False)
+    tables.beside_printed("attentive", 1, some).to_csv(tmp_path / "tables/table1.csv", index=False)
     symbols = pd.DataFrame({"blur_type": ["a", "b"], "rank": [3, 4], "unknowns_printed": ["m", "> m"]})
     symbols.to_csv(tmp_path / "tables/table3.csv", index=False)
     printed = {number: len(tables.printed("attentive", number)) for number in (1, 2)}

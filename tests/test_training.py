@@ -20,8 +20,10 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from torch import nn
 
-from deblur import losses, paths, recipes, schedules, store, training
+from deblur import losses, paths, recipes, schedules, training, writing
 from deblur.data.loading import Batches
+from deblur.runs import store
+from deblur.weights import tensors
 
 RECIPE = recipes.Recipe(
     steps=12, row_steps=12, batch=2, crop=8, lr=1e-2, log_every=2, checkpoint_every=3, validate_every=5
@@ -447,8 +449,9 @@ def test_the_log(uninterrupted):
 def test_weights_survive_the_file(tmp_path):
     network, other = tiny(0), tiny(1)
     network.to(memory_format=torch.channels_last)
-    store.save_weights(network, tmp_path / "deep" / "model.safetensors")
-    store.load_weights(other, tmp_path / "deep" / "model.safetensors")
+    with writing.replacing(tmp_path / "deep" / "model.safetensors") as draft:
+        tensors.save_weights(network, draft)
+    tensors.load_weights(other, tmp_path / "deep" / "model.safetensors")
     for name, tensor in network.state_dict().items():
         assert torch.equal(other.state_dict()[name], tensor)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model.safetensors"]
@@ -462,14 +465,14 @@ def test_the_weights_of_a_run_are_those_of_the_network(tmp_path):
 
 def test_wrong_weights_are_refused_in_words(tmp_path):
     path = tmp_path / "model.safetensors"
-    store.save_weights(tiny(), path)
+    tensors.save_weights(tiny(), path)
     wider = tiny()
     wider.last = nn.Conv2d(6, 4, 3)
     wider.extra = nn.Linear(2, 2)
     del wider.first
     before = {name: tensor.clone() for name, tensor in wider.state_dict().items()}
     with pytest.raises(ValueError, match="another network or size") as caught:
-        store.load_weights(wider, path)
+        tensors.load_weights(wider, path)
     message = str(caught.value)
     assert str(path) in message
     for part in (
@@ -487,7 +490,7 @@ def test_wrong_weights_are_refused_in_words(tmp_path):
 
 def test_a_long_list_of_differences_is_cut(tmp_path):
     path = tmp_path / "model.safetensors"
-    store.save_weights(nn.Sequential(*(nn.Linear(1, 1) for _ in range(20))), path)
+    tensors.save_weights(nn.Sequential(*(nn.Linear(1, 1) for _ in range(20))), path)
     with pytest.raises(ValueError, match=r"40 differences|38 differences") as caught:
-        store.load_weights(nn.Sequential(nn.Linear(1, 1)), path)
+        tensors.load_weights(nn.Sequential(nn.Linear(1, 1)), path)
     assert len(str(caught.value)) < 400 + len(str(path))

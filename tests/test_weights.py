@@ -19,7 +19,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from trees import save
 
-from deblur import cli, models, paths, recipes, store, weights
+from deblur import cli, models, paths, recipes
+from deblur.models import published
+from deblur.weights import cards, checkpoints, importing, tensors
 
 # ------------------------------------------------------------------------------------------------- the original graphs
 
@@ -458,7 +460,7 @@ def test_translated_weights_do_what_the_original_does(network):
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     counted = {name for name in tensors if not name.endswith(buffers) and not name.startswith("fpn.enc")}
     assert sum(tensors[name].numel() for name in counted) == GRAPHS[network][3]
-    outputs = restored(network, weights.translate(network, tensors), image)
+    outputs = restored(network, importing.translate(network, tensors), image)
     wanted = expected if isinstance(expected, tuple) else (expected,)
     assert (wanted[0] - image).abs().max() > 0.05  # it does something
     for output, target in zip(outputs, wanted):
@@ -466,13 +468,13 @@ def test_translated_weights_do_what_the_original_does(network):
 
 
 def test_every_network_has_a_map_or_a_reason():
-    assert set(weights.PUBLISHED) == set(GRAPHS)
-    assert set(weights.PUBLISHED) | set(weights.UNPUBLISHED) == set(models.NETWORKS)
-    assert not set(weights.PUBLISHED) & set(weights.UNPUBLISHED)
+    assert {name for name, form in models.PUBLISHED.items() if isinstance(form, published.Published)} == set(GRAPHS)
+    assert set(models.PUBLISHED) == set(models.NETWORKS)
+    assert all(models.PUBLISHED.values())
     with pytest.raises(ValueError, match=r"srn has no weights to import: .*TensorFlow"):
-        weights.published_form("srn")
-    with pytest.raises(ValueError, match="unknown network 'nobody'; choose one of mprnet"):
-        weights.published_form("nobody")
+        importing.published_form("srn")
+    with pytest.raises(ValueError, match="unknown network 'nobody'; choose one of dmphn"):
+        importing.published_form("nobody")
 
 
 # ------------------------------------------------------------------------------------------------------- a whole import
@@ -514,9 +516,9 @@ def test_import_writes_weights_and_card_that_evaluate_takes(small, tmp_path, cap
     blurred, sharp = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 3), dtype=np.uint8)
     save(tmp_path / "flat" / "test" / "input" / "a.png", blurred)
     save(tmp_path / "flat" / "test" / "target" / "a.png", sharp)
-    options = ["--network", "mtrnn", "--scale", "paper", "--benchmark", "flat", "--root", tmp_path / "flat"]
+    options = ["--scale", "paper", "--benchmark", "flat", "--root", tmp_path / "flat"]
     options += ["--protocol", "full_rgb8", "--out", tmp_path / "scores.csv"]
-    assert cli.main(["evaluate", "--weights", str(out), *map(str, options)]) == 0, capsys.readouterr().err
+    assert cli.main(["evaluate", "mtrnn", "--weights", str(out), *map(str, options)]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -533,7 +535,7 @@ def test_import_writes_weights_and_card_that_evaluate_takes(small, tmp_path, cap
 )
 def test_wrappers(small, tmp_path, keys, prefix, beside, legacy):
     path = write(tmp_path / "w.pth", small[0], *keys, prefix=prefix, legacy=legacy, **beside)
-    found = weights.read(path)
+    found = checkpoints.read(path)
     assert found.keys() == small[0].keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in small[0].items())
 
@@ -541,7 +543,7 @@ def test_wrappers(small, tmp_path, keys, prefix, beside, legacy):
 def test_a_module_named_like_a_wrapper_is_no_wrapper(tmp_path):
     tensors = {"model.1.weight": torch.ones(2), "model.4.weight": torch.zeros(2)}
     save_file(tensors, tmp_path / "w.safetensors")
-    assert weights.read(tmp_path / "w.safetensors").keys() == tensors.keys()
+    assert checkpoints.read(tmp_path / "w.safetensors").keys() == tensors.keys()
 
 
 def test_half_precision_and_shared_memory(small, tmp_path):
@@ -549,7 +551,7 @@ def test_half_precision_and_shared_memory(small, tmp_path):
     tensors = {name: tensor if "_mean" in name else tensor.half() for name, tensor in small[0].items()}
     tensors["conv1_3.stem.0.weight"] = tensors["conv1_2.stem.0.weight"]
     tensors["conv1_4.stem.0.weight"] = torch.zeros(()).expand(32, 32, 3, 3)
-    out = weights.import_published("mtrnn", write(tmp_path / "w.pt", tensors), out=tmp_path / "new" / "o.safetensors")
+    out = importing.import_published("mtrnn", write(tmp_path / "w.pt", tensors), out=tmp_path / "new" / "o.safetensors")
     assert (tmp_path / "new" / "o.json").is_file()
     found = load_file(out)
     assert {tensor.dtype for tensor in found.values()} == {torch.float32}
@@ -566,27 +568,27 @@ def test_a_folder_with_a_file_for_every_part(tmp_path):
             part = {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{side}_lv{level}.")}
             write(folder / f"{side}_lv{level}.pkl", part, legacy=True)
     (folder / ".DS_Store").write_bytes(b"x")
-    out = weights.import_published("dmphn", folder)
+    out = importing.import_published("dmphn", folder)
     assert out == tmp_path / "dmphn-DMPHN_1_2_4_8.safetensors"
     assert_same(restored("dmphn", load_file(out), image)[0], expected)
-    card = json.loads(weights.card_path(out).read_text())
+    card = json.loads(cards.beside(out).read_text())
     assert card["source"] == "DMPHN_1_2_4_8"
     assert card["source_sha256"]["decoder_lv3.pkl"] == paths.file_sha256(folder / "decoder_lv3.pkl")
     assert len(card["source_sha256"]) == 8
 
     with pytest.raises(ValueError, match=r"encoder_lv1\.pkl is a file; .* give their folder"):
-        weights.import_published("dmphn", folder / "encoder_lv1.pkl")
+        importing.import_published("dmphn", folder / "encoder_lv1.pkl")
     with pytest.raises(ValueError, match=r"DMPHN_1_2_4_8 is a folder; give the file itself \(model_best\.pt\)"):
-        weights.import_published("mtrnn", folder)
+        importing.import_published("mtrnn", folder)
     with pytest.raises(ValueError, match=r"holds no file of that kind; dmphn_stack4 needs .*encoder_s1_lv1\.pkl"):
-        weights.import_published("dmphn_stack4", folder)
+        importing.import_published("dmphn_stack4", folder)
     (folder / "encoder_lv2.pth").write_bytes((folder / "encoder_lv2.pkl").read_bytes())
     with pytest.raises(ValueError, match="holds several files for encoder_lv2"):
-        weights.import_published("dmphn", folder)
+        importing.import_published("dmphn", folder)
     (folder / "encoder_lv2.pth").unlink()
     (folder / "encoder_lv2.pkl").unlink()
     with pytest.raises(ValueError, match=r"missing hierarchy\.levels\.1\.encoder"):
-        weights.import_published("dmphn", folder, overwrite=True)
+        importing.import_published("dmphn", folder, overwrite=True)
 
 
 # ------------------------------------------------------------------------------------------------ what does not belong
@@ -616,18 +618,18 @@ def test_strict_and_nothing_written_after_an_error(small, tmp_path, capsys, chan
     source = write(tmp_path / "w.pth", change(dict(small[0])))
     out = tmp_path / "out" / "o.safetensors"
     with pytest.raises(ValueError, match=message) as raised:
-        weights.import_published("mtrnn", source, out=out)
+        importing.import_published("mtrnn", source, out=out)
     assert str(raised.value).startswith(str(source))
     assert not list(out.parent.iterdir())
 
 
 def test_an_older_import_survives_a_failed_one(small, tmp_path, monkeypatch):
     source, out = write(tmp_path / "w.pth", small[0]), tmp_path / "o.safetensors"
-    weights.import_published("mtrnn", source, out=out)
+    importing.import_published("mtrnn", source, out=out)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr(weights.json, "dumps", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(cards.json, "dumps", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        weights.import_published("mtrnn", source, out=out, overwrite=True)
+        importing.import_published("mtrnn", source, out=out, overwrite=True)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -635,22 +637,22 @@ def test_shared_tensors_must_agree():
     tensors, _, _ = original("mprnet", seed=3)
     tensors["stage3_orsnet.orb2.body.5.body.1.weight"] = torch.tensor([0.2])
     with pytest.raises(ValueError, match=r"1 differences: .*orb2\.body\.5\.body\.1\.weight differs from shallow_feat"):
-        weights.translate("mprnet", tensors)
+        importing.translate("mprnet", tensors)
 
 
 def test_weights_of_another_size_or_network(small):
     wide = {name: tensor if "_mean" in name else tensor.repeat_interleave(2, 0) for name, tensor in small[0].items()}
     with pytest.raises(ValueError, match=r"mtrnn .*conv1_1\.0\.bias is \(64,\), the network has \(32,\)"):
-        weights.translate("mtrnn", wide)
+        importing.translate("mtrnn", wide)
     with pytest.raises(ValueError, match="not the weights of dbgan"):
-        weights.translate("dbgan", small[0])
+        importing.translate("dbgan", small[0])
 
 
 def test_batch_counters_may_be_missing():
     """PyTorch before 0.4.1 saved none."""
     tensors, image, expected = original("deblurgan_v2", seed=4)
     old = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
-    outputs = restored("deblurgan_v2", weights.translate("deblurgan_v2", old), image)
+    outputs = restored("deblurgan_v2", importing.translate("deblurgan_v2", old), image)
     assert_same(outputs[0], expected)
 
 
@@ -662,7 +664,7 @@ def test_deblurgan_without_dropout_is_numbered_otherwise():
         start, block, rest = name.partition(".conv_block.")
         number, dot, kind = rest.partition(".")
         moved[start + block + shifted.get(number, number) + dot + kind if block else name] = tensor
-    outputs = restored("deblurgan", weights.translate("deblurgan", moved), image)
+    outputs = restored("deblurgan", importing.translate("deblurgan", moved), image)
     assert_same(outputs[0], expected)
 
 
@@ -678,7 +680,7 @@ class Trap:
 def test_a_pickle_that_needs_classes_is_not_opened(tmp_path, content, legacy):
     torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(ValueError, match=r"w\.pth is a pickle that needs \S+, so it is not opened.*state_dict\(\)"):
-        weights.import_published("mtrnn", tmp_path / "w.pth")
+        importing.import_published("mtrnn", tmp_path / "w.pth")
     assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
 
 
@@ -698,7 +700,7 @@ def test_a_pickle_that_needs_classes_is_not_opened(tmp_path, content, legacy):
 def test_what_is_no_checkpoint(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{name} .*{message}|{name} {message}"):
-        weights.import_published("mtrnn", tmp_path / name)
+        importing.import_published("mtrnn", tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -706,7 +708,7 @@ def test_an_archive_around_the_checkpoint(tmp_path):
     with zipfile.ZipFile(tmp_path / "GOPRO_L1.zip", "w") as archive:
         archive.writestr("GOPRO_L1/models/model-1000.pt", b"x")
     with pytest.raises(ValueError, match=r"is an archive: unpack it .*GOPRO_L1/models/model-1000\.pt"):
-        weights.import_published("mscnn", tmp_path / "GOPRO_L1.zip")
+        importing.import_published("mscnn", tmp_path / "GOPRO_L1.zip")
 
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
@@ -722,7 +724,7 @@ def test_every_truncation_is_found(small, tmp_path, kind):
         cut = tmp_path / f"cut{kept}{whole.suffix}"
         cut.write_bytes(data[:kept])
         with pytest.raises(ValueError, match=f"cut{kept}.* is damaged or no PyTorch checkpoint: download it again"):
-            weights.read(cut)
+            checkpoints.read(cut)
         cut.unlink()
 
 
@@ -730,7 +732,7 @@ def test_every_truncation_is_found(small, tmp_path, kind):
 def test_a_checkpoint_without_named_tensors(tmp_path, content):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(ValueError, match=r"w\.pth holds .*no named tensors .*save the state_dict alone"):
-        weights.read(tmp_path / "w.pth")
+        checkpoints.read(tmp_path / "w.pth")
 
 
 def test_wrong_arguments(small, tmp_path, capsys):
@@ -756,10 +758,10 @@ def test_wrong_arguments(small, tmp_path, capsys):
 
 
 def test_translated_weights_are_refused_by_another_network(small, tmp_path):
-    out = weights.import_published("mtrnn", write(tmp_path / "w.pth", small[0]))
-    store.load_weights(models.build("mtrnn"), out)
+    out = importing.import_published("mtrnn", write(tmp_path / "w.pth", small[0]))
+    tensors.load_weights(models.build("mtrnn"), out)
     with pytest.raises(ValueError, match="holds the weights of another network or size"):
-        store.load_weights(models.build("mtrnn", widths=(16, 32, 64)), out)
+        tensors.load_weights(models.build("mtrnn", widths=(16, 32, 64)), out)
 
 
 # -------------------------------------------------------------------------------------------- what a file may declare
@@ -836,7 +838,7 @@ def test_what_a_checkpoint_declares_is_refused_before_it_is_allocated(kind, plac
 def outcome(path):
     """The names that a file gives, and what is said of it."""
     try:
-        return weights.read(path).keys(), ""
+        return checkpoints.read(path).keys(), ""
     except ValueError as error:
         name, _, message = str(error).partition(" ")
     assert name == str(path)
@@ -862,7 +864,7 @@ def test_a_storage_larger_than_the_file(tmp_path, numel, legacy, monkeypatch):
     declared_storage(tmp_path / "w.pth", numel, legacy, monkeypatch)
     before = peak_bytes()
     with pytest.raises(ValueError, match=r"w\.pth (declares a tensor of|is damaged)"):
-        weights.read(tmp_path / "w.pth")
+        checkpoints.read(tmp_path / "w.pth")
     assert peak_bytes() - before < 10**9
 
 
@@ -873,7 +875,7 @@ def test_safetensors_that_declare_more_than_they_hold(tmp_path, sizes):
     text = json.dumps(header).encode()
     (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(16))
     with pytest.raises(ValueError, match=r"w\.safetensors is damaged"):
-        weights.read(tmp_path / "w.safetensors")
+        checkpoints.read(tmp_path / "w.safetensors")
 
 
 def test_a_compressed_checkpoint_is_not_unpacked(tmp_path):
@@ -882,7 +884,7 @@ def test_a_compressed_checkpoint_is_not_unpacked(tmp_path):
         for entry in archive.infolist():
             packed.writestr(entry.filename, archive.read(entry), zipfile.ZIP_DEFLATED)
     with pytest.raises(ValueError, match=r"c\.pth is compressed, which PyTorch's checkpoints are not"):
-        weights.read(tmp_path / "c.pth")
+        checkpoints.read(tmp_path / "c.pth")
 
 
 def looped():
@@ -933,7 +935,7 @@ def nested(depth):
 def test_whatever_a_checkpoint_holds_the_message_is_one_line_with_its_name(tmp_path, content, legacy):
     torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(ValueError, match=r"w\.pth (holds|is damaged)") as raised:
-        weights.read(tmp_path / "w.pth")
+        checkpoints.read(tmp_path / "w.pth")
     assert len(str(raised.value)) < 600 + len(str(tmp_path))
     assert str(raised.value).isprintable()
 
@@ -941,7 +943,7 @@ def test_whatever_a_checkpoint_holds_the_message_is_one_line_with_its_name(tmp_p
 @pytest.mark.parametrize("depth", [1, 100, 200])
 def test_wrappers_in_wrappers(tmp_path, depth):
     torch.save(nested(depth), tmp_path / "w.pth")
-    assert weights.read(tmp_path / "w.pth").keys() == {"a"}
+    assert checkpoints.read(tmp_path / "w.pth").keys() == {"a"}
 
 
 @pytest.mark.parametrize("network", ["mtrnn", "dmphn"])
@@ -959,7 +961,7 @@ def test_what_is_no_file_of_weights(tmp_path, network, make, message):
     make(part)
     source = part if network == "mtrnn" else tmp_path
     with pytest.raises(ValueError, match=rf"encoder_lv1\.pkl {message}, not a file of weights"):
-        weights.import_published(network, source)
+        importing.import_published(network, source)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -14,10 +14,12 @@ import torch
 from lightning_fabric.plugins.precision import precision as fabric_precision
 from trees import problems, write_gopro
 
-from deblur import cli, notebooks, planning, restoration, runs
-from deblur.data import leaves, mini, official, packing, synthesis
+from deblur import cli, notebooks, planning, runs
+from deblur.cli import options
+from deblur.data import bundled, copies, leaves, mini, official, packing, synthesis
 from deblur.data.check import check
 from deblur.training import DivergedError
+from deblur.weights import released
 
 # ------------------------------------------------------------------------------------------------------- arguments
 
@@ -31,7 +33,7 @@ NUMBERS = {
     ("train", "radn", "--devices"): NO_COUNT,
     ("train", "radn", "--nodes"): NO_COUNT,
     ("train", "radn", "--precision"): (*NO_COUNT, "bf16"),
-    ("train", "radn", "--data-variant"): (*NO_COUNT, "sharp"),
+    ("train", "radn", "--subset"): (*NO_COUNT, "sharp"),
     ("evaluate", "radn", "--seed"): NO_NUMBER,
     ("evaluate", "radn", "--accumulate"): NO_COUNT,
     ("weights", "release", "radn", "name", "--accumulate"): NO_COUNT,
@@ -40,7 +42,7 @@ NUMBERS = {
     ("restore", "in.png", "-o", "out.png", "--tile"): NO_COUNT,
     ("data", "leaves", "--count"): NO_COUNT,
     ("data", "leaves", "--seed"): NO_NUMBER,
-    ("data", "pack", "gopro", "in", "--variant"): (*NO_COUNT, "sharp"),
+    ("data", "pack", "gopro", "in", "--subset"): (*NO_COUNT, "sharp"),
     (*OWN, "--seed"): NO_NUMBER,
     (*OWN, "--frames"): NO_COUNT,
     (*OWN, "--size", "64"): (*NO_COUNT, "31"),
@@ -53,14 +55,14 @@ NUMBERS = {
 def nothing_begins(monkeypatch):
     for place, name in (
         (runs, "train_one"),
-        (runs, "open_data"),
+        (copies, "open_data"),
         (runs, "load_or_run"),
         (planning, "plan"),
         (notebooks, "reproduce"),
         (leaves, "write_leaves"),
         (synthesis, "synthesize"),
         (packing, "pack"),
-        (mini, "ensure"),
+        (bundled, "ensure"),
     ):
         monkeypatch.setattr(place, name, lambda *_, **__: pytest.fail("something began"))
 
@@ -84,13 +86,13 @@ def test_a_number_out_of_range_is_told_with_its_option_and_its_range(command, no
         status, line = said([*command, value], capsys)
         assert status == 2, value
         assert f"argument {option}: " in line or "expected one argument" in line or "expected 2" in line, line
-        assert re.search(r"from \d+ to \d+|choose from|up to 10000|expected", line), line
+        assert re.search(r"from \d+ to \d+|choose one of|up to 10000|expected", line), line
         assert len(line) < 300 or value == "9" * 5000
 
 
 def test_the_precisions_are_those_that_fabric_knows():
     known = get_args(fabric_precision._PRECISION_INPUT_STR)
-    assert {*cli.PRECISIONS} == {name for name in known if not name.startswith("transformer-engine")}
+    assert {*options.PRECISIONS} == {name for name in known if not name.startswith("transformer-engine")}
 
 
 @pytest.mark.parametrize("paper", ["attentive", "radn"])
@@ -103,12 +105,12 @@ def test_a_batch_is_shared_evenly_or_not_at_all(paper, scale, devices, accumulat
     begun = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(runs, "train_one", lambda *_: begun.append(True))
-    monkeypatch.setattr(cli, "_plan", lambda options: mini)  # whatever has a folder
+    monkeypatch.setattr(options, "plan", lambda given: mini)  # whatever has a folder
     monkeypatch.setattr(mini, "folder", "there", raising=False)
     batch = recipes.recipe(paper, scale=scale).batch
     even = batch % devices == 0 and (batch // devices) % accumulate == 0
-    options = ["train", paper, "--scale", scale, "--devices", devices, "--accumulate", accumulate]
-    status = cli.main([*map(str, options)])
+    words = ["train", paper, "--scale", scale, "--devices", devices, "--accumulate", accumulate]
+    status = cli.main([*map(str, words)])
     error = capsys.readouterr().err
     assert (status, bool(begun)) == ((0, True) if even else (2, False))
     if not even:
@@ -133,7 +135,7 @@ def test_more_devices_than_there_are(monkeypatch, nothing_begins, capsys):
         (["train", "radn", "--pretrained", "none.pth"], "none.pth"),
         (["train", "radn", "--pretrained", "none.safetensors"], "give PyTorch's own file"),
         (["reproduce", "radn", "--scale", "x"], "unknown scale 'x'; choose one of smoke, mini, bench, paper"),
-        (["evaluate", "--blurred"], "give --benchmark, --root, --protocol, --out too"),
+        (["score", "--blurred"], "give --benchmark, --root, --protocol, --out too"),
     ],
 )
 def test_an_unknown_name_is_told_before_data_are_opened(arguments, message, nothing_begins, capsys):
@@ -168,7 +170,7 @@ def test_work_that_fails_ends_with_status_1_and_a_line(error, message, monkeypat
     def fail():
         raise error
 
-    monkeypatch.setattr(restoration, "cards", fail)
+    monkeypatch.setattr(released, "cards", fail)
     status, line = said(["weights", "list"], capsys)
     assert status == 1
     assert message in line
@@ -179,7 +181,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(error, monkeypatch):
     def fail():
         raise error
 
-    monkeypatch.setattr(restoration, "cards", fail)
+    monkeypatch.setattr(released, "cards", fail)
     with pytest.raises(type(error)):
         cli.main(["weights", "list"])
 
@@ -232,7 +234,7 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def packed(tree, tmp_path_factory):
     folder = tmp_path_factory.mktemp("packed")
-    pairs = official.find_pairs("gopro", tree, "test", variant="blur")
+    pairs = official.find_pairs("gopro", tree, "test", subset="blur")
     packing.pack(pairs, folder)
     return folder, pairs
 
@@ -264,12 +266,12 @@ def test_any_manifest_of_a_tree_fails_with_its_name(tree, put):
     path = put(tree / "manifest.json")
     try:
         with pytest.raises(official.DataError, match=r"manifest\.json: .*; write the tree again") as raised:
-            official.find_pairs("gopro", tree, "test", variant="blur")
+            official.find_pairs("gopro", tree, "test", subset="blur")
         assert len(str(raised.value)) < 400
         report = check("gopro", tree)
         assert f"{path}: " in problems(report)
         assert report.counts["test"][0] == 2  # the rest was looked at nevertheless
-        assert not mini.is_intact(tree, "gopro")
+        assert not bundled.is_intact(tree, "gopro")
         with pytest.raises(official.DataError, match=r"manifest\.json: .*; do this"):
             official.open_manifest(path, "do this", benchmark=str, pixels=str)
     finally:

@@ -18,8 +18,13 @@ from safetensors.torch import save_file
 from stand import lost, snapshot
 from trees import write_flat, write_gopro
 
-from deblur import cli, evaluation, notebooks, paths, release, runs, store, tables, weights
-from deblur.data import debian, leaves, mini, official, packing, synthesis
+from deblur import cli, evaluation, notebooks, paths, release, runs, tables, training, writing
+from deblur.data import bundled, copies, debian, leaves, official, packing, synthesis, trees
+from deblur.evaluation import files
+from deblur.runs import store
+from deblur.upkeep import notebooks as upkeep_notebooks
+from deblur.weights import importing, tensors
+from deblur.weights.cards import Card
 
 # ----------------------------------------------------------------------------------------------------- the commands
 
@@ -62,15 +67,15 @@ class World:
         return worked
 
 
-def data_mini(world):
+def data_bundled(world):
     def write(root):
         world.work()
         root.mkdir(exist_ok=True)
         (root / "a.txt").write_text("a")
 
-    world.set(mini, "FLAVOURS", {"gopro": (write, {})})
-    world.set(mini, "code_hash", lambda *_: "hash")
-    return ["data", "mini", "--root"], "tree"
+    world.set(bundled, "COPIES", {"mini-gopro": trees.Copy("gopro", write, {})})
+    world.set(bundled, "code_hash", lambda *_: "hash")
+    return ["data", "bundled", "--root"], "tree"
 
 
 def data_leaves(world):
@@ -102,24 +107,24 @@ def data_synthesize(world):
 def evaluate_blurred(world):
     write_flat(world.root / "given", np.random.default_rng(0), splits=("test",))
     world.given = world.root / "given/test/target/a.png"
-    world.set(evaluation, "score_pairs", world.after_work(evaluation.score_pairs))
+    world.set(files, "score_pairs", world.after_work(evaluation.score_pairs))
     where = ["--benchmark", "flat", "--root", str(world.root / "given"), "--protocol", "full_rgb8"]
-    return ["evaluate", "--blurred", *where, "--out"], "scores.csv"
+    return ["score", "--blurred", *where, "--out"], "scores.csv"
 
 
 def evaluate_weights(world):
     command, name = evaluate_blurred(world)
     world.given = world.root / "given" / "weights.safetensors"
     save_file({"a": torch.zeros(1)}, world.given)
-    world.set(store, "load_weights", lambda *_: None)
-    made_by = ["--weights", str(world.given), "--network", "attentive", "--scale", "smoke"]
+    world.set(tensors, "load_weights", lambda *_: None)
+    made_by = ["attentive", "--weights", str(world.given), "--scale", "smoke"]
     return ["evaluate", *made_by, *command[2:]], name
 
 
 def weights_import(world):
     world.given = world.root / "given" / "checkpoint.safetensors"
     save_file({"a": torch.zeros(1)}, world.given)
-    world.set(weights, "_translated", lambda *_: world.work() or {"a": torch.ones(1)})
+    world.set(importing, "_translated", lambda *_: world.work() or {"a": torch.ones(1)})
     return ["weights", "import", "mtrnn", str(world.given), "--out"], "imported.safetensors"
 
 
@@ -132,10 +137,10 @@ def weights_release(world):
     def write_weights(run, name, draft):
         world.work()
         save_file({"a": torch.ones(1)}, draft)
-        card = {"name": name, "network": "attentive", "variant": "paper", "recipe": {"key": "key"}}
-        return card | {"sha256": paths.file_sha256(draft)}
+        whose = {"name": name, "network": "attentive", "variant": "paper", "recipe": {"key": "key"}}
+        return Card(**whose, sha256=paths.file_sha256(draft))
 
-    world.set(cli, "_plan", lambda _: plan)
+    world.set(cli.options, "plan", lambda _: plan)
     world.set(runs, "is_complete", lambda _: True)
     world.set(runs, "Run", lambda _: SimpleNamespace(log=lambda: pd.DataFrame({"step": [1]})))
     world.set(release, "_write_weights", write_weights)
@@ -146,17 +151,17 @@ def data_pack(world):
     write_gopro(world.root / "given", np.random.default_rng(0), sequences=1)
     world.given = next((world.root / "given").rglob("*.png"))
     world.set(official, "read_pair", world.after_work(official.read_pair))
-    return ["data", "pack", "gopro", str(world.root / "given")], runs.open_data(world.root / "given").packed()
+    return ["data", "pack", "gopro", str(world.root / "given")], copies.open_data(world.root / "given").packed()
 
 
 def reproduce(world):
-    data = runs.Data("gopro", world.root / "given", "blur", "0123456789abcdef", "mini")
+    data = copies.Data("gopro", world.root / "given", "blur", "0123456789abcdef", "mini")
 
     def execute(notebook, draft, parameters, **_):
         world.work()
         notebooks.check_parameters({"scale": "smoke", "data_root": "", "seed": parameters["seed"]})
         tables.save(pd.DataFrame({"seed": [parameters["seed"]]}), "smoke", "radn", "table1")
-        plan = SimpleNamespace(seed=parameters["seed"], variant="", budget="", key="", paper="radn", content={})
+        plan = SimpleNamespace(seed=parameters["seed"], variant="", budget="", key="", name="radn", content={})
         run = SimpleNamespace(plan=SimpleNamespace(**vars(plan), data=data), provenance={})
         rows = [{"protocol": "full_rgb8", "gain_db": 1.0}]
         notebooks.finish("radn", "smoke", data, [run], rows, ["tables/table1.csv"])
@@ -174,11 +179,11 @@ def status_write(world):
 
 
 NAMED = {
-    "data mini": data_mini,
+    "data bundled": data_bundled,
     "data leaves": data_leaves,
     "data photographs": data_photographs,
     "data synthesize": data_synthesize,
-    "evaluate --blurred": evaluate_blurred,
+    "score --blurred": evaluate_blurred,
     "evaluate --weights": evaluate_weights,
     "weights import": weights_import,
 }
@@ -190,11 +195,11 @@ UNTOLD = {
     "status --write": status_write,
 }
 COMMANDS = NAMED | UNTOLD
-OVERWRITING = ("evaluate --blurred", "evaluate --weights", "weights import", "weights release")
+OVERWRITING = ("score --blurred", "evaluate --weights", "weights import", "weights release")
 """Those that know `--overwrite`."""
-FOLDERS = ("data mini", "data leaves", "data photographs", "data synthesize", "data pack", "reproduce")
+FOLDERS = ("data bundled", "data leaves", "data photographs", "data synthesize", "data pack", "reproduce")
 """Those whose result is a folder."""
-REPEATABLE = ("data mini", "data pack", "reproduce", "status --write")
+REPEATABLE = ("data bundled", "data pack", "reproduce", "status --write")
 """Those that may be called again, since what they wrote is theirs."""
 
 
@@ -209,7 +214,11 @@ def prepare(world, name, overwrite=False):
     world.out = world.root / "out" / place
     world.out.parent.mkdir(parents=True, exist_ok=True)
     options = ["--overwrite"] if overwrite else []
-    return [*command[:1], *options, *command[1:]] if command[0] == "evaluate" else command[:2] + options + command[2:]
+    return (
+        [*command[:1], *options, *command[1:]]
+        if command[0] in ("evaluate", "score")
+        else command[:2] + options + command[2:]
+    )
 
 
 def call(world, name, command, out=None):
@@ -271,7 +280,7 @@ AT_THE_PLACE = (
     folder_in_place_of_a_file,
 )
 CALLS = [(name, overwrite) for name in COMMANDS for overwrite in ([False, True] if name in OVERWRITING else [False])]
-MAY_GO = {(strangers_file, "evaluate --blurred"), (strangers_file, "evaluate --weights")}
+MAY_GO = {(strangers_file, "score --blurred"), (strangers_file, "evaluate --weights")}
 """What `--overwrite` is for: a plain file at the very path of a result that is none of ours."""
 FINE = {(folder_in_place_of_a_file, name) for name in FOLDERS} | {(link_to_a_folder, "data pack")}
 """An empty folder is no obstacle to a folder; packed pairs may lie on another disk."""
@@ -371,7 +380,7 @@ def test_what_appears_while_the_work_goes_on_is_kept(world, capsys, name, overwr
     assert not call(world, name, command)
     assert world.works
     changed = [paths.Path(found) for found in lost(seen, snapshot(world.root))]
-    assert not [path for path in changed if not paths.is_draft(path) and not path.name.endswith("journal")]
+    assert not [path for path in changed if not writing.is_draft(path) and not path.name.endswith("journal")]
     said = capsys.readouterr().err
     # What takes no time is not kept: tables, which are made from stored trainings, and a packed pair.
     remedies = {"reproduce": "give a new folder", "data pack": "move it elsewhere and pack again"}
@@ -398,7 +407,7 @@ def test_called_again(world, capsys, name):
     if name in FOLDERS:
         (world.out / "thesis.txt").write_text("thesis")
         before = snapshot(world.root)
-        if name == "data mini":
+        if name == "data bundled":
             (world.out / "a.txt").write_text("damage")
         assert not call(world, name, command)
         assert "thesis.txt" in capsys.readouterr().err
@@ -409,7 +418,7 @@ def test_a_tree_of_ones_own_pictures_is_no_bundled_one(world):
     """Its manifest lists every file, but nobody can make these again."""
     assert call(world, "data synthesize", prepare(world, "data synthesize"))
     before, works = snapshot(world.root), world.works
-    assert cli.main([*data_mini(world)[0], str(world.out)]) != 0
+    assert cli.main([*data_bundled(world)[0], str(world.out)]) != 0
     assert not lost(before, snapshot(world.root))
     assert world.works == works
 
@@ -435,7 +444,7 @@ def test_results_of_another_seed_lie_beside(world):
 
 
 @pytest.mark.parametrize(
-    ("scale", "bundled", "variant", "seed", "name"),
+    ("scale", "bundled", "subset", "seed", "name"),
     [
         ("mini", "mini", "blur", 0, "radn"),
         ("bench", "bench", "blur", 0, "radn"),
@@ -446,8 +455,8 @@ def test_results_of_another_seed_lie_beside(world):
         ("mini", "mini", "blur_gamma", 0, "radn-01234567-blur_gamma"),
     ],
 )
-def test_results_are_named_by_seed_and_data_where_these_are_not_the_default(world, scale, bundled, variant, seed, name):
-    data = runs.Data("gopro", world.root, variant, "0123456789abcdef", bundled)
+def test_results_are_named_by_seed_and_data_where_these_are_not_the_default(world, scale, bundled, subset, seed, name):
+    data = copies.Data("gopro", world.root, subset, "0123456789abcdef", bundled)
     assert notebooks.place(scale, "radn", data, seed) == paths.results_dir() / scale / name
 
 
@@ -478,11 +487,11 @@ def test_an_edited_result_is_kept(world, name, capsys):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_two_evaluations_into_one_file(world, capsys, overwrite):
     """The second is told so at once; the rows are those of the first."""
-    command = prepare(world, "evaluate --blurred", overwrite)
-    other = [*command[:1], "--restored", str(world.root / "given/test/target"), *command[2 + overwrite :]]
+    command = prepare(world, "score --blurred", overwrite)
+    other = [*command[:1], str(world.root / "given/test/target"), *command[2 + overwrite :]]
     outcomes = []
-    world.meanwhile = lambda: outcomes.append(call(world, "evaluate --blurred", other))
-    assert call(world, "evaluate --blurred", command)
+    world.meanwhile = lambda: outcomes.append(call(world, "score --blurred", other))
+    assert call(world, "score --blurred", command)
     assert outcomes == [False]
     assert "scores.csv.journal is in use: another call" in capsys.readouterr().err
     assert set(pd.read_csv(world.out)["method"]) == {"blurred input"}
@@ -492,7 +501,7 @@ def test_two_evaluations_into_one_file(world, capsys, overwrite):
 @pytest.mark.parametrize("damage", ["a bit", "cut", "lost"])
 def test_packing_again_never_blesses_damage(world, whole, damage):
     command = prepare(world, "data pack")
-    read_pair, pairs = official.read_pair, runs.open_data(world.root / "given").pairs("train")
+    read_pair, pairs = official.read_pair, copies.open_data(world.root / "given").pairs("train")
 
     def stop(pair):
         if pair == pairs[-1]:
@@ -518,7 +527,8 @@ def test_packing_again_never_blesses_damage(world, whole, damage):
 def test_stored_and_imported_weights_follow_the_umask(world, umask):
     before = os.umask(umask)
     try:
-        store.save_weights(torch.nn.Linear(1, 1), world.root / "stored.safetensors")
+        with writing.replacing(world.root / "stored.safetensors") as draft:
+            tensors.save_weights(torch.nn.Linear(1, 1), draft)
         assert call(world, "weights import", prepare(world, "weights import"))
     finally:
         os.umask(before)
@@ -573,12 +583,12 @@ def test_the_copies_for_nbval_replace_only_copies(world):
     """Not the notebooks themselves, say, which have the same names."""
     world.set(papermill, "execute_notebook", lambda source, copy, *_, **__: copy.write_text(source.read_text()))
     folder = world.root / "copies"
-    names = {path.name for path in notebooks.prepare(folder)}
-    assert {path.name for path in notebooks.prepare(folder)} == names
+    names = {path.name for path in upkeep_notebooks.prepare(folder)}
+    assert {path.name for path in upkeep_notebooks.prepare(folder)} == names
     (folder / "manifest.json").unlink()
     before = snapshot(folder)
     with pytest.raises(FileExistsError, match="copies is already there"):
-        notebooks.prepare(folder)
+        upkeep_notebooks.prepare(folder)
     assert snapshot(folder) == before
 
 
@@ -648,14 +658,14 @@ def a_link_in_place_of_the_scores(folder, key_folder):
 )
 def test_train(tmp_path, monkeypatch, mini_root, capsys, place, goes):
     (tmp_path / "thesis.txt").write_text("thesis")
-    plan = runs.Plan(runs.open_data(mini_root), "attentive", scale="smoke", options=STEPS)
+    plan = runs.Plan(copies.open_data(mini_root), "attentive", scale="smoke", options=STEPS)
     assert plan.key
-    monkeypatch.setattr(cli, "_plan", lambda _: plan)
+    monkeypatch.setattr(cli.options, "plan", lambda _: plan)
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
     place(tmp_path / "runs", plan.folder)
     before = snapshot(tmp_path)
     if not goes:  # which is said before anything is computed
-        monkeypatch.setattr(runs.training, "train", lambda *_, **__: pytest.fail("trained"))
+        monkeypatch.setattr(training, "train", lambda *_, **__: pytest.fail("trained"))
     assert (cli.main(["train", "attentive"]) == 0) == goes
     assert not lost(before, snapshot(tmp_path))
     assert goes or "deblur: " in capsys.readouterr().err

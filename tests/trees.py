@@ -61,8 +61,8 @@ def write_hide(root, rng, close=2, far=2, train=1):
     return base
 
 
-def write_realblur(root, rng, variant="J", scenes=("scene001", "scene244_reflect"), listed=None):
-    tree = root / REALBLUR[variant]
+def write_realblur(root, rng, subset="J", scenes=("scene001", "scene244_reflect"), listed=None):
+    tree = root / REALBLUR[subset]
     lines = []
     for name in scenes:
         for number in (1, 12):
@@ -72,7 +72,7 @@ def write_realblur(root, rng, variant="J", scenes=("scene001", "scene244_reflect
             prefix = f"{tree.name}/{(listed or {}).get(name, name)}"
             lines.append(f"{prefix}/gt/gt_{number}.png {prefix}/blur/blur_{number}.png")
     for split, part in (("train", lines[:2]), ("test", lines[2:])):
-        (root / f"RealBlur_{variant}_{split}_list.txt").write_text("\n".join(part) + "\n")
+        (root / f"RealBlur_{subset}_{split}_list.txt").write_text("\n".join(part) + "\n")
     return tree
 
 
@@ -119,7 +119,7 @@ def write_manifest(root, benchmark, **counts):
 
 
 WRITERS = {
-    "gopro": (write_gopro, {"train": 6, "test": 6}, {"variant": "blur"}),
+    "gopro": (write_gopro, {"train": 6, "test": 6}, {"subset": "blur"}),
     "hide": (write_hide, {"train": 1, "test": 4}, {}),
     "realblur_j": (write_realblur, {"train": 2, "test": 2}, {}),
     "realblur_r": (lambda root, rng: write_realblur(root, rng, "R"), {"train": 2, "test": 2}, {}),

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from deblur import paths
-from deblur.data import blur, loading, mini
+from deblur.data import blur, loading, mini, scenes, trees
 from deblur.data.loading import random_window
 from deblur.data.official import SUFFIXES, DataError, read_image
 from deblur.data.synthesis import expose_in_bands
@@ -30,7 +30,7 @@ FRAME_SIZE = (256, 384)
 PATH_PX = (8.0, 16.0)
 TRAIN_PATH_PX = (8.0, 20.0)
 MARGIN = 51
-"""Pixels of a scene around a frame: camera and object may each go their whole way to one side."""
+"""Pixels of a scene around a frame: camera and object may each go their whole path to one side."""
 
 SCENES = {
     "train": ("coffee", "flower", "hopper", "bunny"),
@@ -48,7 +48,7 @@ ROWS = 1080
 """Photographs are halved until they have at most so many rows: most are soft at full size."""
 FIRST_PATH_PX = 12.0
 """What every exposure's path begins with, see `simplified`."""
-LESSONS = {"direction": (0.2, 0.25), "length": (0.35, 0.5), "variety": (0.6, 0.8)}
+CURRICULUM = {"direction": (0.2, 0.25), "length": (0.35, 0.5), "variety": (0.6, 0.8)}
 """Shares of the steps in which directions spread, then lengths, then all else comes in. A network that is hurried from
 two directions of one length to all of all lengths forgets what it knew."""
 CANDIDATES = 4
@@ -57,17 +57,17 @@ CANDIDATES = 4
 
 def native_scene(name: str) -> np.ndarray:
     """A scene as its file holds it, (H,W,3) uint8; the first of its frames."""
-    source = mini.SCENES[name]
-    path = mini._package_file(source.package, source.file)
+    source = scenes.SCENES[name]
+    path = scenes.package_file(source.package, source.file)
     if source.frames:
-        return np.ascontiguousarray(mini._video_frame(path, source.frames[0]))
+        return np.ascontiguousarray(scenes.video_frame(path, source.frames[0]))
     return np.array(Image.open(path).convert("RGB"))
 
 
 def write_bench(root: Path) -> None:
     """Write the GoPro tree of full-size blur under `root/GOPRO_Large`, the true motion beside each pair."""
-    for split, scenes in SCENES.items():
-        for number, scene in enumerate(scenes):
+    for split, names in SCENES.items():
+        for number, scene in enumerate(names):
             picture = torch.from_numpy(native_scene(scene) / 255.0).permute(2, 0, 1)
             folder = root / "GOPRO_Large" / split / f"BENCH{number + 1:02d}_{scene}"
             for frame in range(FRAMES[split]):
@@ -76,12 +76,13 @@ def write_bench(root: Path) -> None:
                 origin = random_origin(rng, picture)
                 exposure, blurred, linear = expose_in_bands(picture, motion, origin, FRAME_SIZE)
                 stem = f"{frame + 1:06d}"
-                mini.save_pair(folder, stem, exposure.sharp, blurred, linear)
-                mini.save_truth(folder / "truth" / f"{stem}.npz", exposure, motion)
+                trees.save_pair(folder, stem, exposure.sharp, blurred, linear)
+                trees.save_truth(folder / "truth" / f"{stem}.npz", exposure, motion)
 
 
-FLAVOURS = {"bench": (write_bench, {split: FRAMES[split] * len(scenes) for split, scenes in SCENES.items()})}
-"""Flavour -> (writer, pairs per split), see `mini.FLAVOURS`."""
+_COUNTS = {split: FRAMES[split] * len(names) for split, names in SCENES.items()}
+COPIES = {"bench-gopro": trees.Copy("gopro", write_bench, _COUNTS)}
+"""As `mini.COPIES`."""
 
 
 def random_origin(rng: np.random.Generator, scene: Tensor) -> tuple[int, int]:
@@ -124,20 +125,20 @@ def simplified(motion: blur.Motion, progress: float) -> blur.Motion:
     is blurred pays only if one knows what to do about it, and the other way round. Between two directions both are
     learned within minutes, and what is learned there can be carried over. So first the camera shifts evenly by 12 px
     along the nearer axis; then in its own direction, then by its own length; at last its tremor, its turns and the
-    object's way come in.
+    object's path come in.
 
     Args:
         progress: share of the training that is done, in [0,1].
     """
-    direction, length, variety = (risen(progress, *LESSONS[name]) for name in ("direction", "length", "variety"))
+    direction, length, variety = (risen(progress, *CURRICULUM[name]) for name in ("direction", "length", "variety"))
     if variety == 1:
         return motion
     centre = torch.tensor([[[side - 1 for side in FRAME_SIZE[::-1]]]], dtype=torch.float64) / 2
-    way = blur.camera_points(motion.poses, centre, FRAME_SIZE, None)[:, 0, 0]
-    x, y = (way[-1] - way[0]).tolist()
+    trajectory = blur.camera_points(motion.poses, centre, FRAME_SIZE, None)[:, 0, 0]
+    x, y = (trajectory[-1] - trajectory[0]).tolist()
     turns = np.arctan2(y, x) / (np.pi / 2)
     angle = (round(turns) + direction * (turns - round(turns))) * np.pi / 2
-    length_px = FIRST_PATH_PX + length * (float(blur.path_lengths(way)) - FIRST_PATH_PX)
+    length_px = FIRST_PATH_PX + length * (float(blur.path_lengths(trajectory)) - FIRST_PATH_PX)
     even = shift(length_px, angle, len(motion.poses))
     object_path = None if motion.object_path is None else variety * motion.object_path
     return replace(motion, poses=even + variety * (motion.poses - even), object_path=object_path)
@@ -167,10 +168,10 @@ class Photographs:
         """
         if self.folder is None:
             return {}
-        found = {path.relative_to(self.folder).as_posix(): path for path in paths.files_below(self.folder, SUFFIXES)}
-        if not found:
+        files = {path.relative_to(self.folder).as_posix(): path for path in paths.files_below(self.folder, SUFFIXES)}
+        if not files:
             raise DataError(f"{self.folder}: no photographs found; give a folder of sharp PNG or JPEG pictures")
-        return found
+        return files
 
     @cached_property
     def scenes(self) -> list[Tensor]:
@@ -215,8 +216,8 @@ class Photographs:
         motion = simplified(random_motion(rng, str(rng.choice(KIND_CYCLE)), TRAIN_PATH_PX), progress)
         y, x, height, width = window
         near = scene[:, top + y - MARGIN : top + y + height + MARGIN, left + x - MARGIN : left + x + width + MARGIN]
-        way = None if motion.object_path is None else torch.tensor(motion.object_path).float()
-        return Shot(near.clone(), homographies(motion.poses).float(), window, motion.blob, way, motion.cut)
+        object_path = None if motion.object_path is None else torch.tensor(motion.object_path).float()
+        return Shot(near.clone(), homographies(motion.poses).float(), window, motion.blob, object_path, motion.cut)
 
     def window(
         self, rng: np.random.Generator, size: int, edge: float
@@ -225,11 +226,11 @@ class Photographs:
         candidates, details = [], []
         for _ in range(CANDIDATES):
             scene = self.scenes[rng.integers(len(self.scenes))]
-            (left, top), found = random_origin(rng, scene), random_window(rng, *FRAME_SIZE, size, edge)
-            y, x, height, width = found
-            part = scene[:, top + y : top + y + height, left + x : left + x + width].float()
-            candidates.append((scene, (left, top), found))
-            details.append(float(part.diff(dim=1).abs().mean() + part.diff(dim=2).abs().mean()))
+            (left, top), window = random_origin(rng, scene), random_window(rng, *FRAME_SIZE, size, edge)
+            y, x, height, width = window
+            crop = scene[:, top + y : top + y + height, left + x : left + x + width].float()
+            candidates.append((scene, (left, top), window))
+            details.append(float(crop.diff(dim=1).abs().mean() + crop.diff(dim=2).abs().mean()))
         return candidates[int(np.argmax(details))]
 
 
@@ -260,24 +261,26 @@ class Shot:
         return self._with(Tensor.pin_memory)
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> "Shot":
-        way = None if self.object_path is None else change(self.object_path)
-        return replace(self, near=change(self.near), matrices=change(self.matrices), object_path=way)
+        object_path = None if self.object_path is None else change(self.object_path)
+        return replace(self, near=change(self.near), matrices=change(self.matrices), object_path=object_path)
 
     def expose(self) -> tuple[Tensor, Tensor]:
         """The blurred and the sharp window, (3,h,w) uint8, made where the tensors lie.
 
         Nothing here makes a GPU wait: no number comes back from it, and none is sent to it.
         """
-        ways = self.trajectories()
+        trajectories = self.trajectories()
         y, x, _, _ = self.window
         # Bilinear like `blur.sample`, which would first search where the points reach: as long as sampling them.
-        for coordinate, first, side in zip(ways.unbind(-1), (x, y), self.near.shape[:0:-1], strict=True):
+        for coordinate, first, side in zip(trajectories.unbind(-1), (x, y), self.near.shape[:0:-1], strict=True):
             coordinate.sub_(first - MARGIN).mul_(2 / (side - 1)).sub_(1)
-        frames = F.grid_sample((self.near.float() / 255).expand(len(ways), -1, -1, -1), ways, align_corners=True)
+        frames = F.grid_sample(
+            (self.near.float() / 255).expand(len(trajectories), -1, -1, -1), trajectories, align_corners=True
+        )
         return blur.quantise(frames.mean(0)), self.near[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
     def trajectories(self) -> Tensor:
-        """The ways (T,h,w,2) float32 of the window's pixels: `blur.trajectories` in single precision, several times as
+        """The paths (T,h,w,2) float32 of the window's pixels: `blur.trajectories` in single precision, several times as
         fast.
 
         A pinhole camera before a plane moves a picture by one homography a sub-frame, whose rows are linear in x and y.
@@ -302,10 +305,10 @@ class Shot:
 class Batches(loading.Batches):
     """Batches of photographs: worker processes draw, `device` exposes and flips.
 
-    Without lessons the pixels are those of `loading.Batches`.
+    Without a curriculum the pixels are those of `loading.Batches`.
 
     Attributes:
-        steps: of the training, over which its lessons are spread; 0 for none.
+        steps: of the training, over which its curriculum is spread; 0 for none.
     """
 
     source: Photographs
@@ -325,13 +328,13 @@ class Batches(loading.Batches):
 
     def drawn(self, step: int) -> list[tuple[Shot, list[str]]]:
         """This process's shots of a step, and which augmentations each goes through."""
-        share, found = self.batch // self.world, []
+        share, shots = self.batch // self.world, []
         progress = step / self.steps if self.steps else 1.0
         for index in range(self.rank * share, (self.rank + 1) * share):
             rng = np.random.default_rng([self.seed, step, index])
             shot = self.source.shot(rng, self.crop, self.edge, progress)
-            found.append((shot, [name for name in self.augment if rng.random() < 0.5]))
-        return found
+            shots.append((shot, [name for name in self.augment if rng.random() < 0.5]))
+        return shots
 
     def exposed(self, drawn: list[tuple[Shot, list[str]]]) -> tuple[Tensor, Tensor]:
         """What was drawn, as a batch: (blurred, sharp), each (n, 3, crop, crop) float32 in [0,1]."""

@@ -84,7 +84,7 @@ class Exposure:
         sharp: (3, h, w) uint8, the middle sub-frame.
         frames: (T, 3, h, w) float64, the scene as each sub-frame sees it, in stored values [0,1].
         displacement: (h, w, 2) float64 px, from the first to the last sub-frame, as (dx, dy).
-        path_px: (h, w) float64, length of the way between.
+        path_px: (h, w) float64, length of the path between.
         label: (h, w) uint8 index into `KINDS`: 2 where a trajectory leaves the frame and is cut, else 1 where the
             object passes, else 0.
     """
@@ -139,7 +139,7 @@ def rotations(angles: np.ndarray) -> Tensor:
 def trajectories(
     motion: Motion, points: Tensor, frame_size: tuple[int, int], depth: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The way of each pixel through the scene (Eqs. 1-3), and the cause of its blur.
+    """The path of each pixel through the scene (Eqs. 1-3), and the cause of its blur.
 
     Returns:
         (T, h, w, 2) points q_t and the (h, w) uint8 label map.
@@ -191,7 +191,7 @@ def expose(
     """Expose a frame, or only a window of it: the same pixels either way.
 
     Args:
-        scene: (3, H, W) float64 stored values in [0,1], larger than the frame by the camera's way.
+        scene: (3, H, W) float64 stored values in [0,1], larger than the frame by the camera's path.
         origin: (x, y) of the frame's first pixel in the scene.
         frame_size: (height, width) of the frame.
         window: (y, x, height, width) inside the frame; the whole frame if None.
@@ -246,12 +246,12 @@ def _corners(frame_size: tuple[int, int]) -> Tensor:
 
 
 def longest_step(motion: Motion, frame_size: tuple[int, int]) -> float:
-    """The longest way in pixels between two sub-frames, of camera and object together."""
+    """The longest step in pixels between two sub-frames, of camera and object together."""
     camera = camera_points(motion.poses, _corners(frame_size), frame_size, None).diff(dim=0)
-    way = torch.hypot(camera[..., 0], camera[..., 1]).amax((1, 2))
+    step = torch.hypot(camera[..., 0], camera[..., 1]).amax((1, 2))
     if motion.object_path is not None:
-        way = way + torch.from_numpy(np.hypot(*np.diff(motion.object_path, axis=0).T))
-    return float(way.max())
+        step = step + torch.from_numpy(np.hypot(*np.diff(motion.object_path, axis=0).T))
+    return float(step.max())
 
 
 def random_motion(  # type: ignore[return]  # the loop ends by returning
@@ -267,12 +267,12 @@ def random_motion(  # type: ignore[return]  # the loop ends by returning
         raise ValueError(f"unknown kind of blur {kind!r}; choose one of {', '.join(KINDS)}")
     frames = int(rng.choice([7, 9, 11, 13]))
     camera = random_camera(rng, rng.uniform(*length_px), frame_size)
-    blob, way = (random_blob(rng, frame_size), random_cubics(rng, 2)) if kind == "local" else (None, None)
-    if way is not None:
-        way *= rng.uniform(*length_px) / float(path_lengths(torch.from_numpy(cubic_paths(way, 33))))
+    blob, coefficients = (random_blob(rng, frame_size), random_cubics(rng, 2)) if kind == "local" else (None, None)
+    if coefficients is not None:
+        coefficients *= rng.uniform(*length_px) / float(path_lengths(torch.from_numpy(cubic_paths(coefficients, 33))))
     for refined in count(1):
         steps = (frames - 1) * refined + 1
-        path = None if way is None else cubic_paths(way, steps)
+        path = None if coefficients is None else cubic_paths(coefficients, steps)
         motion = Motion(cubic_paths(camera, steps), blob, path, cut=kind == "sampling")
         if longest_step(motion, frame_size) < 1:
             return motion

@@ -1,7 +1,7 @@
 """Is a copy of a benchmark complete, readable and what it claims to be? A damaged one never passes silently.
 
 `check` counts and pairs by the readers of `official`, opens every file and returns a `Report`: what is missing,
-unreadable, swapped or changed, each by name and with the remedy; the variant found by its tone; what the tree should
+unreadable, swapped or changed, each by name and with the remedy; the subset found by its tone; what the tree should
 look like where it is not there.
 """
 
@@ -51,7 +51,7 @@ class Report:
     benchmark: str
     root: Path
     form: str | None = None
-    variant: str | None = None
+    subset: str | None = None
     counts: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Report:
     @property
     def usable(self) -> bool:
         """True where pairs were found and nothing is wrong with them."""
-        return not self.problems and any(found for found, _ in self.counts.values())
+        return not self.problems and any(count for count, _ in self.counts.values())
 
     def fault(self, where: object, what: str, remedy: str = AGAIN) -> None:
         """Adds a problem."""
@@ -67,9 +67,9 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.benchmark} at {self.root}: {'usable' if self.usable else 'NOT USABLE'}"]
-        lines += [f"  form     {self.form or 'not found'}", f"  variant  {self.variant or '-'}"]
-        for split, (found, expected) in self.counts.items():
-            lines.append(f"  {split:<11}{_of(found, expected)} pairs")
+        lines += [f"  form     {self.form or 'not found'}", f"  subset  {self.subset or '-'}"]
+        for split, (count, expected) in self.counts.items():
+            lines.append(f"  {split:<11}{_of(count, expected)} pairs")
         for title, items in (("problems", self.problems), ("notes", self.notes)):
             lines += [f"  {title} ({len(items)})"] if items else []
             lines += ["    - " + item.replace("\n", "\n      ") for item in items[:30]]
@@ -98,7 +98,7 @@ def check(
         splits: the splits to judge; all that the benchmark has by default.
         workers: threads that open files; one per core by default.
         progress: wraps the loop over pairs, called as `progress(iterable, total=n)`; `tqdm` fits.
-        **choices: as in `official.find_pairs`; for gopro without `variant` every blurred folder there is judged.
+        **choices: as in `official.find_pairs`; for gopro without `subset` every blurred folder there is judged.
 
     Returns:
         A `Report`; damage is listed there, not raised.
@@ -112,7 +112,7 @@ def check(
     for chosen in [choices] if choices else _choices_there(name, root):
         for split in splits or _splits_there(report):
             try:
-                scans[split, chosen.get("variant")] = scan_split(name, root, split, chosen)
+                scans[split, chosen.get("subset")] = scan_split(name, root, split, chosen)
             except Absent as error:
                 absent[split] = str(error)
             except DataError as error:
@@ -124,25 +124,25 @@ def check(
     manifest = _counts_written(report, next(iter(scans.values())).base)
     _judge_absent(report, absent, manifest)
     facts = _examine_all(report, scans, workers, progress)
-    for (split, variant), scan in scans.items():
+    for (split, subset), scan in scans.items():
         report.problems += scan.problems
         expected = _judge_counts(report, split, scan, manifest)
         report.counts[split] = (len(scan.pairs), expected)
         _judge_numbering(report, split, scan, expected)
-        _judge_images(report, split, variant, scan.pairs, facts)
+        _judge_images(report, split, subset, scan.pairs, facts)
         if manifest is None:
             _judge_official(report, split, scan, facts)
     _judge_frames(report, scans, manifest)
     _judge_hashes(report, scans)
-    _judge_variant(report, scans, facts, choices)
-    report.problems = list(dict.fromkeys(report.problems))  # two variants share their sharp files
+    _judge_subset(report, scans, facts, choices)
+    report.problems = list(dict.fromkeys(report.problems))  # two subsets share their sharp files
     report.notes = list(dict.fromkeys(report.notes))
     return report
 
 
 def _splits_there(report: Report) -> tuple[str, ...]:
-    splits = BENCHMARKS[report.benchmark]["splits"]
-    if not any(holds_pairs(report.root, variant) for variant in _variants(report.benchmark)):
+    splits = BENCHMARKS[report.benchmark].splits
+    if not any(holds_pairs(report.root, subset) for subset in _subsets(report.benchmark)):
         return splits
     # input/ and target/ directly in the root are one split, and only a name above can say which
     split = next((name for name in (report.root.name, report.root.parent.name) if name in splits), "test")
@@ -150,17 +150,17 @@ def _splits_there(report: Report) -> tuple[str, ...]:
     return (split,)
 
 
-def _variants(name: str) -> tuple[str, ...]:
+def _subsets(name: str) -> tuple[str, ...]:
     """The names of a benchmark's blurred folders, where it has a choice."""
-    return BENCHMARKS[name].get("choices", {}).get("variant", ("blur",))
+    return BENCHMARKS[name].subsets or ("blur",)
 
 
 def _choices_there(name: str, root: Path) -> list[dict[str, str]]:
-    if "variant" not in BENCHMARKS[name].get("choices", {}):
+    if not BENCHMARKS[name].subsets:
         return [{}]
-    variants, base = _variants(name), below(root, "GOPRO_Large")
-    there = [v for v in variants if any(chain.from_iterable(base.glob(f"{above}{v}") for above in ("*/*/", "*/", "")))]
-    return [{"variant": variant} for variant in there or variants[:1]]
+    subsets, base = _subsets(name), below(root, "GOPRO_Large")
+    present = [v for v in subsets if any(chain.from_iterable(base.glob(f"{above}{v}") for above in ("*/*/", "*/", "")))]
+    return [{"subset": subset} for subset in present or subsets[:1]]
 
 
 def _counts_written(report: Report, base: Path) -> dict[str, int] | None:
@@ -175,7 +175,7 @@ def _counts_written(report: Report, base: Path) -> dict[str, int] | None:
 
 def _judge_absent(report: Report, absent: dict[str, str], manifest: dict | None) -> None:
     """A split that is not there is damage, unless the bundled copy never had it or most people do without."""
-    optional = BENCHMARKS[report.benchmark].get("optional", ())
+    optional = BENCHMARKS[report.benchmark].optional
     for split, message in absent.items():
         needed = split not in optional if manifest is None else split in manifest
         (report.problems if needed else report.notes).append(
@@ -203,9 +203,9 @@ def _examine_all(report: Report, scans: dict, workers: int | None, progress: Cal
     """Opens every file of every pair in threads; returns blurred path -> `_Facts`."""
     pairs = [pair for scan in scans.values() for pair in scan.pairs]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        found = pool.map(_examine, pairs)
-        found = progress(found, total=len(pairs)) if progress else found
-        facts = {pair.blurred: fact for pair, fact in zip(pairs, found)}
+        examined = pool.map(_examine, pairs)
+        examined = progress(examined, total=len(pairs)) if progress else examined
+        facts = {pair.blurred: fact for pair, fact in zip(pairs, examined)}
     for fact in facts.values():
         report.problems += fact.problems
     return facts
@@ -299,22 +299,22 @@ def _median(values: Iterable[float]) -> float:
 
 
 def _judge_counts(report: Report, split: str, scan: Scan, manifest: dict | None) -> int | None:
-    found, expected = len(scan.pairs), expected_counts(report.benchmark, manifest).get(split)
+    count, expected = len(scan.pairs), expected_counts(report.benchmark, manifest).get(split)
     if expected is None:
         if manifest is not None:
             report.fault(scan.base, f"{split} is there, but not in the manifest", "write the benchmark again")
-    elif {found, scan.blurred} != {expected} or (scan.sharp and scan.sharp != expected):
-        counted = f"{found:,} of {expected:,} pairs ({scan.blurred:,} blurred, {scan.sharp:,} sharp)"
-        incomplete = BENCHMARKS[report.benchmark].get("incomplete", {}).get(split, ())
-        known = {found, scan.blurred, scan.sharp} & set(incomplete)
-        why = ", a known incomplete download, not the official set" if known else ""
+    elif {count, scan.blurred} != {expected} or (scan.sharp and scan.sharp != expected):
+        counted = f"{count:,} of {expected:,} pairs ({scan.blurred:,} blurred, {scan.sharp:,} sharp)"
+        incomplete = BENCHMARKS[report.benchmark].incomplete.get(split, ())
+        recognised = {count, scan.blurred, scan.sharp} & set(incomplete)
+        why = ", a known incomplete download, not the official set" if recognised else ""
         report.fault(scan.base, f"{split} has {counted}{why}")
     return expected
 
 
 def _judge_numbering(report: Report, split: str, scan: Scan, expected: int | None) -> None:
     """Frames missing between the first and the last of a video folder."""
-    video = BENCHMARKS[report.benchmark].get("video")
+    video = BENCHMARKS[report.benchmark].video
     folders = defaultdict(list)
     for pair in scan.pairs:
         number = re.search(r"\d+$", pair.blurred.stem)
@@ -334,20 +334,20 @@ def _judge_numbering(report: Report, split: str, scan: Scan, expected: int | Non
 
 def _lacking(numbers: Iterable[int]) -> tuple[int, list[int]]:
     """How many numbers are missing between the first and the last, and the first few: a stray name may leave 10^20."""
-    found = gaps(numbers)
-    return sum(gap.stop - gap.start for gap in found), list(islice(chain.from_iterable(found), 5))
+    missing = gaps(numbers)
+    return sum(gap.stop - gap.start for gap in missing), list(islice(chain.from_iterable(missing), 5))
 
 
 def _named(first: list[str], count: int) -> str:
     return ", ".join(first) + (f" and {count - len(first)} more" if count > len(first) else "")
 
 
-def _judge_images(report: Report, split: str, variant: str | None, pairs: list[Pair], facts: dict) -> None:
+def _judge_images(report: Report, split: str, subset: str | None, pairs: list[Pair], facts: dict) -> None:
     """Swapped folders, copies of one folder under both names, truth for some pairs only."""
     sequences = defaultdict(list)
     for pair in pairs:
         sequences[pair.sequence].append(facts[pair.blurred])
-    title = f"{report.root}: {split}" + (f", {variant}" if variant else "")
+    title = f"{report.root}: {split}" + (f", {subset}" if subset else "")
     everything = [fact for group in sequences.values() for fact in group]
     same = sum(math.isinf(fact.psnr_db) for fact in everything)
     if same > len(everything) / 2:
@@ -356,7 +356,7 @@ def _judge_images(report: Report, split: str, variant: str | None, pairs: list[P
     swapped = [name for name, group in sequences.items() if _median(fact.sharper for fact in group) > 0.1]
     if _median(fact.sharper for fact in everything) > 0.02:
         report.fault(title, "blurred and sharp are swapped, the blurred images are the sharper ones", remedy)
-    elif swapped and BENCHMARKS[report.benchmark].get("video"):
+    elif swapped and BENCHMARKS[report.benchmark].video:
         # Photographed pairs (RealBlur, Koehler) are resampled to align, so there one scene proves nothing.
         report.fault(title, f"blurred and sharp are swapped in {few(swapped)}", remedy)
     without = [pair.name for pair in pairs if not pair.truth]
@@ -371,14 +371,14 @@ def _judge_official(report: Report, split: str, scan: Scan, facts: dict) -> None
     """What only a full official copy must fulfil: number of sequences, frame size, frames a video."""
     entry = BENCHMARKS[report.benchmark]
     lengths = Counter(pair.sequence for pair in scan.pairs)
-    expected = entry.get("sequences", {}).get(split, len(lengths))
+    expected = entry.sequences.get(split, len(lengths))
     if scan.form == "official" and len(lengths) != expected:
         report.fault(scan.base, f"{split} has {len(lengths)} of {expected} sequences")
-    other = sorted(name for name, length in lengths.items() if length != entry.get("nominal", length))
+    other = sorted(name for name, length in lengths.items() if length != (entry.nominal or length))
     if other:
         named = few(f"{name} has {lengths[name]}" for name in other)
-        report.notes.append(f"{scan.base}: videos nominally have {entry['nominal']} frames, but {named}")
-    official: tuple[int, int] | None = entry.get("size")
+        report.notes.append(f"{scan.base}: videos nominally have {entry.nominal} frames, but {named}")
+    official: tuple[int, int] | None = entry.size
     sizes = Counter(facts[pair.blurred].size for pair in scan.pairs if facts[pair.blurred].size != (0, 0))
     for (height, width), count in sizes.items():
         if official and {height, width} != set(official):
@@ -388,7 +388,7 @@ def _judge_official(report: Report, split: str, scan: Scan, facts: dict) -> None
 
 def _judge_frames(report: Report, scans: dict, manifest: dict | None) -> None:
     """Koehler: every trajectory frame is part of the score."""
-    limits = BENCHMARKS[report.benchmark].get("frames")
+    limits = BENCHMARKS[report.benchmark].frames
     if not limits:
         return
     pairs = [pair for scan in scans.values() for pair in scan.pairs]
@@ -398,12 +398,12 @@ def _judge_frames(report: Report, scans: dict, manifest: dict | None) -> None:
     for pair in pairs:
         image, trajectory, _ = map(int, re.findall(r"\d+", pair.frames[0].stem))
         numbers = [int(path.stem.rpartition("_")[2]) for path in pair.frames]
-        known = KOEHLER_GAPS.get((image, trajectory), set())
-        count, first = _lacking([1, *numbers, *(number for number in known if number < max(numbers))])
+        absent = KOEHLER_GAPS.get((image, trajectory), set())
+        count, first = _lacking([1, *numbers, *(number for number in absent if number < max(numbers))])
         if count:
             named = _named([f"GroundTruth{image}_{trajectory}_{number}" for number in first], count)
             report.fault(pair.frames[0].parent, f"{count} frames missing: {named}")
-        elif manifest is None and not limits[0] - len(known) <= len(numbers) <= limits[1]:
+        elif manifest is None and not limits[0] - len(absent) <= len(numbers) <= limits[1]:
             what = f"{len(numbers)} frames of GroundTruth{image}_{trajectory}, the official set has"
             report.fault(pair.frames[0].parent, f"{what} {limits[0]} to {limits[1]}")
     total = sum(len(pair.frames) for pair in pairs)
@@ -439,36 +439,36 @@ def _sha256(file: Path) -> str:
         return ""
 
 
-def _judge_variant(report: Report, scans: dict, facts: dict, choices: dict[str, str]) -> None:
+def _judge_subset(report: Report, scans: dict, facts: dict, choices: dict[str, str]) -> None:
     """Tells GoPro's blur from blur_gamma by the pixels and compares with the folders' names."""
     if report.benchmark.startswith("realblur"):
-        report.variant = report.benchmark[-1].upper()
+        report.subset = report.benchmark[-1].upper()
         base = next(iter(scans.values())).base
-        if report.form == "flat" and base.name[-1:].upper() != report.variant:
-            report.notes.append(f"{report.root}: the flat form does not say J or R; {report.variant} is your word")
-    if "variant" not in BENCHMARKS[report.benchmark].get("choices", {}):
+        if report.form == "flat" and base.name[-1:].upper() != report.subset:
+            report.notes.append(f"{report.root}: the flat form does not say J or R; {report.subset} is your word")
+    if not BENCHMARKS[report.benchmark].subsets:
         return
     levels: dict[str, dict[str, float]] = defaultdict(dict)
-    for (_, variant), scan in scans.items():
-        levels[variant] |= {pair.name: facts[pair.blurred].level for pair in scan.pairs}
+    for (_, subset), scan in scans.items():
+        levels[subset] |= {pair.name: facts[pair.blurred].level for pair in scan.pairs}
     if len(levels) == 2 and not _judge_both(report, levels):
         return
     named = report.form == "official" or bool(choices)
-    report.variant = " and ".join(levels) if named else None
-    for (split, variant), scan in scans.items():
-        pixels = _seen_variant([facts[pair.blurred].tone for pair in scan.pairs])
+    report.subset = " and ".join(levels) if named else None
+    for (split, subset), scan in scans.items():
+        pixels = _seen_subset([facts[pair.blurred].tone for pair in scan.pairs])
         where = f"{report.root}: {split}"
         if pixels is None:
             report.notes.append(f"{where}: too little blur or too few pairs to tell blur from blur_gamma")
         elif not named:
-            report.variant = pixels
-        elif pixels != variant:
-            report.variant = pixels
+            report.subset = pixels
+        elif pixels != subset:
+            report.subset = pixels
             remedy = f"choose {pixels}" if report.form == "flat" else f"rename it to {pixels}"
-            report.fault(where, f"what is called {variant} holds {pixels} images, by their tone", remedy)
+            report.fault(where, f"what is called {subset} holds {pixels} images, by their tone", remedy)
 
 
-def _seen_variant(tones: list[float]) -> str | None:
+def _seen_subset(tones: list[float]) -> str | None:
     tones = [tone for tone in tones if not math.isnan(tone)]
     median = _median(tones)
     # Over 16 synthetic pairs the median lies in -0.15 to 0.45 for blur and in 0.95 to 2.5 for blur_gamma.
@@ -485,7 +485,7 @@ def _judge_both(report: Report, levels: dict[str, dict[str, float]]) -> bool:
     if brighter and max(map(abs, brighter)) == 0:
         report.fault(report.root, "blur and blur_gamma hold the same images")
     elif brighter and np.mean(brighter) < 0:
-        report.variant = "blur and blur_gamma, names exchanged"
+        report.subset = "blur and blur_gamma, names exchanged"
         what = "blur and blur_gamma have each other's name, for blur is the brighter"
         report.fault(report.root, what, "rename them")
         return False

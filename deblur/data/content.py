@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deblur import paths, sealed
+from deblur import paths, sealed, writing
 from deblur.data.official import DataError, fault, few, open_manifest
 
 log = logging.getLogger(__name__)
@@ -30,19 +30,19 @@ def hashes(root: Path, files: Iterable[Path]) -> dict[str, str]:
     Raises:
         OSError: a file that cannot be read.
     """
-    remembered, found = _remembered(root), {}
-    known = dict(remembered)
+    remembered, digests = _remembered(root), {}
+    entries = dict(remembered)
     for file in files:
         name, status = file.relative_to(root).as_posix(), file.stat()
-        size, time_ns, sha256 = known.get(name, (None, None, ""))
+        size, time_ns, sha256 = entries.get(name, (None, None, ""))
         if (size, time_ns) != (status.st_size, status.st_mtime_ns):
             sha256 = paths.file_sha256(file)
             settled = time.time() - status.st_mtime > SETTLED_S
-            known[name] = (status.st_size if settled else None, status.st_mtime_ns, sha256)
-        found[name] = sha256
-    if known != remembered:
-        _remember(root, known)
-    return found
+            entries[name] = (status.st_size if settled else None, status.st_mtime_ns, sha256)
+        digests[name] = sha256
+    if entries != remembered:
+        _remember(root, entries)
+    return digests
 
 
 def fingerprint(root: Path, manifest: dict) -> str:
@@ -52,28 +52,28 @@ def fingerprint(root: Path, manifest: dict) -> str:
         DataError: files that are not as the manifest lists them.
     """
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "manifest.json"]
-    found, listed = hashes(root, files), manifest.get("files")
-    if found != listed:
-        known = listed if isinstance(listed, dict) else {}
-        differing = sorted(name for name in {*found, *known} if found.get(name) != known.get(name))
+    present, listed = hashes(root, files), manifest.get("files")
+    if present != listed:
+        entries = listed if isinstance(listed, dict) else {}
+        differing = sorted(name for name in {*present, *entries} if present.get(name) != entries.get(name))
         what = f"{len(differing)} files are not as they were written ({few(differing)})"
-        raise DataError(fault(root, what, "write the tree again with 'deblur data mini', elsewhere if need be"))
-    key = f"pixels of {digest(found)}"
-    known = _remembered(root)
-    if key not in known:
-        known = {name: entry for name, entry in known.items() if not name.startswith("pixels of ")}
-        known[key] = (None, None, pixels(root, found))
-        _remember(root, known)
-    return known[key][2][:16]
+        raise DataError(fault(root, what, "write the tree again with 'deblur data bundled', elsewhere if need be"))
+    key = f"pixels of {digest(present)}"
+    entries = _remembered(root)
+    if key not in entries:
+        entries = {name: entry for name, entry in entries.items() if not name.startswith("pixels of ")}
+        entries[key] = (None, None, pixels(root, present))
+        _remember(root, entries)
+    return entries[key][2][:16]
 
 
 def pixels(root: Path, names: Iterable[str]) -> str:
     """SHA-256 of the decoded pictures among some files, in this order, whatever the encoder did."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for name in names:
         if name.endswith((".png", ".jpg")):
-            found.update(name.encode() + np.asarray(Image.open(root / name)).tobytes())
-    return found.hexdigest()
+            hasher.update(name.encode() + np.asarray(Image.open(root / name)).tobytes())
+    return hasher.hexdigest()
 
 
 def manifest(root: Path) -> dict:
@@ -104,6 +104,6 @@ def _remembered(root: Path) -> dict[str, tuple]:
 
 def _remember(root: Path, known: dict[str, tuple]) -> None:
     try:
-        paths.write_text(_memory(root), sealed.seal(known))
+        writing.write_text(_memory(root), sealed.seal(known))
     except OSError as error:  # a store that cannot be written to costs the time of hashing again
         log.warning("hashes of %s are not remembered: %s", root, error)

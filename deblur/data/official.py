@@ -11,7 +11,7 @@ import logging
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from io import BytesIO
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from deblur import paths
-from deblur.errors import UsageError
+from deblur.errors import UsageError, alternatives, unknown
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ REALBLUR = {
     "R": "RealBlur-R_BM3D_ECC_IMCORR_centroid_itensity_ref",
 }
 INPUT, SHARP = "input", ("target", "GT", "sharp")
-"""What the folders of the flat form are called; the blurred ones also as the variant."""
+"""What the folders of the flat form are called; the blurred ones also as the subset."""
 KOEHLER_GAPS = {(1, 3): {30}}  # the official set has no frame 30 of image 1, trajectory 3
 
 
@@ -196,12 +196,12 @@ def read_truth(pair: Pair) -> dict[str, np.ndarray]:
         with np.load(pair.truth, allow_pickle=False) as stored:
             truth = {key: stored[key] for key in stored.files}
         shape = truth["label"].shape
-        found = [(truth[key].shape, truth[key].dtype.name) for key in ("displacement", "path_px", "label")]
+        forms = [(truth[key].shape, truth[key].dtype.name) for key in ("displacement", "path_px", "label")]
     except MemoryError:
         raise
     except Exception as error:  # zip, zlib, header and key errors all mean a bad file
         raise DataError(fault(pair.truth, f"damaged ({error})", remedy)) from error
-    if len(shape) != 2 or found != [((*shape, 2), "float32"), (shape, "float32"), (shape, "uint8")]:
+    if len(shape) != 2 or forms != [((*shape, 2), "float32"), (shape, "float32"), (shape, "uint8")]:
         raise DataError(fault(pair.truth, "displacement, path_px and label do not fit together", remedy))
     return truth
 
@@ -300,12 +300,12 @@ def _entries(folder: Path) -> dict[Path, str]:
     try:
         with os.scandir(folder) as entries:
             # archives made on macOS carry "._NAME.png" companions and a "__MACOSX" folder that hold no images
-            found = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+            shown = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
     except OSError as error:
         raise DataError(fault(folder, f"cannot be listed ({error.strerror})", "check permissions")) from error
-    found.sort(key=lambda entry: entry.name)
-    plain = {entry.name: "a file" for entry in found if entry.is_file(follow_symlinks=False)}  # without asking the disk
-    return {folder / entry.name: plain.get(entry.name) or _kind(folder / entry.name) for entry in found}
+    shown.sort(key=lambda entry: entry.name)
+    plain = {entry.name: "a file" for entry in shown if entry.is_file(follow_symlinks=False)}  # without asking the disk
+    return {folder / entry.name: plain.get(entry.name) or _kind(folder / entry.name) for entry in shown}
 
 
 def _kind(path: Path) -> str:
@@ -340,7 +340,7 @@ def below(root: Path, *names: str) -> Path:
     return next((root / name for name in names if (root / name).is_dir()), root)
 
 
-def _gopro_tree(root: Path, split: str, variant: str) -> Scan | None:
+def _gopro_tree(root: Path, split: str, subset: str) -> Scan | None:
     base = below(root, "GOPRO_Large")
     parts = ("blur", "blur_gamma", "sharp")
     sequences = [s for s in _folders(base / split) if any((s / part).is_dir() for part in parts)]
@@ -350,7 +350,7 @@ def _gopro_tree(root: Path, split: str, variant: str) -> Scan | None:
     scan = Scan("official", base)
     scan.look(base / split)
     for sequence in sequences:
-        scan.match(sequence.name, sequence / variant, sequence / "sharp", sequence / "truth")
+        scan.match(sequence.name, sequence / subset, sequence / "sharp", sequence / "truth")
     return scan
 
 
@@ -370,13 +370,13 @@ def _hide_tree(root: Path, split: str) -> Scan | None:
     return scan
 
 
-def _realblur_tree(root: Path, split: str, variant: str) -> Scan | None:
-    tree = REALBLUR[variant]
+def _realblur_tree(root: Path, split: str, subset: str) -> Scan | None:
+    tree = REALBLUR[subset]
     base = root if root.name == tree else below(root, tree, f"RealBlur/{tree}")
     if base.name != tree:
         return None
     scan = Scan("official", base)
-    names = [f"RealBlur{dash}{variant}_{split}_list.txt" for dash in "_-"]
+    names = [f"RealBlur{dash}{subset}_{split}_list.txt" for dash in "_-"]
     places = [base.parent, base, *(base.parent / sub for sub in ("list", "lists", "datalist"))]
     listing = next((place / name for place in places for name in names if (place / name).is_file()), None)
     if listing is None:
@@ -416,16 +416,16 @@ def _listed_pair(scan: Scan, where: str, line: str) -> list[str]:
     if foreign or kinds != ("gt", "blur") or len(numbers) > 1 or sharp.parents[1] != blurred.parents[1]:
         scan.fault(where, f"does not name gt_K and blur_K of one scene of {scan.base.name}")
         return []
-    there = {path: _kind(path) for path in (sharp, blurred)}
-    scan.blurred += there[blurred] == "a file"
-    scan.sharp += there[sharp] == "a file"
-    if all(kind == "a file" for kind in there.values()):
+    kind_of = {path: _kind(path) for path in (sharp, blurred)}
+    scan.blurred += kind_of[blurred] == "a file"
+    scan.sharp += kind_of[sharp] == "a file"
+    if all(kind == "a file" for kind in kind_of.values()):
         scene = blurred.parents[1]
         scan.add(scene.name, blurred, sharp, scene / "truth")
-    for path, kind in there.items():
+    for path, kind in kind_of.items():
         if kind not in ("a file", ""):
             scan.fault(path, f"is {kind}, not an image")
-    return [path.relative_to(scan.base).as_posix() for path, kind in there.items() if not kind]
+    return [path.relative_to(scan.base).as_posix() for path, kind in kind_of.items() if not kind]
 
 
 def _listed_file(base: Path, parts: list[str]) -> Path:
@@ -440,8 +440,8 @@ def _listed_file(base: Path, parts: list[str]) -> Path:
     listed = inside(base, "/".join(parts[-3:])).relative_to(base)
     scene = listed.parts[0]
     plain = scene.removesuffix("_reflect")
-    there = (s for s in (scene, plain, f"{plain}_reflect") if paths.kind(base / s) == "a folder")
-    return base / next(there, scene) / Path(*listed.parts[1:])
+    folders = (s for s in (scene, plain, f"{plain}_reflect") if paths.kind(base / s) == "a folder")
+    return base / next(folders, scene) / Path(*listed.parts[1:])
 
 
 def _koehler_tree(root: Path, split: str) -> Scan | None:
@@ -502,9 +502,9 @@ def _rwbi_tree(root: Path, split: str) -> Scan | None:
     return scan if scan.pairs else None
 
 
-def _flat_tree(root: Path, split: str, name: str = "flat", variant: str = "blur") -> Scan | None:
+def _flat_tree(root: Path, split: str, name: str = "flat", subset: str = "blur") -> Scan | None:
     """Two folders of pairs, see `FLAT_TREE`, perhaps with video folders."""
-    places = [place for place in _flat_places(root, split, name) if holds_pairs(place, variant)]
+    places = [place for place in _flat_places(root, split, name) if holds_pairs(place, subset)]
     if len(places) > 1:
         what = f"pairs of {split} lie in {few(map(str, places))}"
         raise DataError(fault(root, what, "give the folder that you mean"))
@@ -516,7 +516,7 @@ def _flat_tree(root: Path, split: str, name: str = "flat", variant: str = "blur"
         what = f"asked for {split}, but the folder {'is called' if root.name == named else 'lies in'} {named}"
         raise Absent(fault(root, what, "give its parent"))
     scan = Scan("flat", base)
-    blurred, sharp = (_one_of(scan, names) for names in ((INPUT, variant), SHARP))
+    blurred, sharp = (_one_of(scan, names) for names in ((INPUT, subset), SHARP))
     videos = sorted({f.name for side in (blurred, sharp) for f in _folders(side) if _images(f)})
     if not videos or _images(blurred):
         scan.match(split, blurred, sharp, base / "truth")
@@ -536,32 +536,32 @@ def _is_called(folder: Path, name: str) -> bool:
     return re.sub("[^a-z]", "", folder.name.lower()) == re.sub("[^a-z]", "", name)
 
 
-def holds_pairs(folder: Path, variant: str = "blur") -> bool:
+def holds_pairs(folder: Path, subset: str = "blur") -> bool:
     """Whether the two folders of the flat form, or one of them, lie in a folder."""
-    return any((folder / name).is_dir() for name in (INPUT, variant, SHARP[0]))
+    return any((folder / name).is_dir() for name in (INPUT, subset, SHARP[0]))
 
 
 def _one_of(scan: Scan, names: Sequence[str]) -> Path:
     """The one that is there of several names for a folder, else the first."""
-    there = [name for name in names if (scan.base / name).is_dir()]
-    if len(there) > 1:
-        scan.fault(scan.base, f"holds {' and '.join(there)}, which mean the same", "keep one")
-    return scan.base / (there or names)[0]
+    present = [name for name in names if (scan.base / name).is_dir()]
+    if len(present) > 1:
+        scan.fault(scan.base, f"holds {' and '.join(present)}, which mean the same", "keep one")
+    return scan.base / (present or names)[0]
 
 
 # ------------------------------------------------------------------------------------------------ readers
 
 
-def gopro(root: str | Path, split: str, variant: str) -> list[Pair]:
+def gopro(root: str | Path, split: str, subset: str) -> list[Pair]:
     """GoPro (Nah et al. 2017). `root` is GOPRO_Large or the folder that holds it.
 
-    `variant` is 'blur' (plain mean of stored frames) or 'blur_gamma' (mean in linear light); the wrong one
+    `subset` is 'blur' (plain mean of stored frames) or 'blur_gamma' (mean in linear light); the wrong one
     costs about 3 dB. A `validation` split exists only in the bundled benchmark.
 
     Raises:
         DataError: the tree is not there, files are missing or unmatched.
     """
-    return find_pairs("gopro", root, split, variant=variant)
+    return find_pairs("gopro", root, split, subset=subset)
 
 
 def hide(root: str | Path, split: str) -> list[Pair]:
@@ -573,15 +573,15 @@ def hide(root: str | Path, split: str) -> list[Pair]:
     return find_pairs("hide", root, split)
 
 
-def realblur(root: str | Path, split: str, variant: str) -> list[Pair]:
-    """RealBlur (Rim et al. 2020), `variant` 'J' or 'R', by the list files that come with it.
+def realblur(root: str | Path, split: str, subset: str) -> list[Pair]:
+    """RealBlur (Rim et al. 2020), `subset` 'J' or 'R', by the list files that come with it.
 
     Raises:
-        DataError: an unknown variant, no tree, no list file, or listed files that are missing.
+        DataError: an unknown subset, no tree, no list file, or listed files that are missing.
     """
-    if variant not in REALBLUR:
-        raise DataError(fault(root, f"RealBlur has no variant {variant!r}", "choose 'J' or 'R'"))
-    return find_pairs(f"realblur_{variant.lower()}", root, split)
+    if subset not in REALBLUR:
+        raise DataError(fault(root, f"RealBlur has no subset {subset!r}", "choose 'J' or 'R'"))
+    return find_pairs(f"realblur_{subset.lower()}", root, split)
 
 
 def koehler(root: str | Path, split: str = "test") -> list[Pair]:
@@ -631,107 +631,133 @@ ROOT/
         input/NAME.png      blurred; blur/ is accepted too; video folders below are kept as sequences
         target/NAME.png     sharp; GT/ and sharp/ are accepted too"""
 
-BENCHMARKS: dict[str, dict[str, Any]] = {
-    "gopro": {
-        "title": "GoPro (GOPRO_Large)",
-        "reader": gopro,
-        "scan": _gopro_tree,
-        "splits": SPLITS,
-        "optional": ("validation",),
-        "counts": {"train": 2103, "test": 1111},
-        "sequences": {"train": 22, "test": 11},
-        "choices": {"variant": ("blur", "blur_gamma")},
-        "size": (720, 1280),
-        "video": True,
-        "tree": """\
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """What is known of an official set.
+
+    Attributes:
+        scan: reads a tree of its own form, (root, split, subset where it has any) -> pairs, None where there is none.
+        tree: the form, drawn for a message.
+        splits: all that it has; `optional` are those that a copy may lack.
+        counts, sequences: pairs and folders of a whole copy, by split.
+        subsets: folders of blurred images to choose from; the choice changes the protocol, so there is no default.
+        size: height and width of every image.
+        video: whether numbers of frames count on; "nested" where only folders of folders are videos.
+        incomplete: split -> counts of copies that are known to be handed around unfinished.
+        frames: fewest and most sharp frames of a shot.
+        nominal: frames that a video has as a rule.
+    """
+
+    title: str
+    scan: Callable[..., "Scan | None"]
+    tree: str
+    splits: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    sequences: Mapping[str, int] = field(default_factory=dict)
+    subsets: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    video: bool | str = False
+    incomplete: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    frames: tuple[int, int] | None = None
+    nominal: int | None = None
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "gopro": Benchmark(
+        title="GoPro (GOPRO_Large)",
+        scan=_gopro_tree,
+        splits=SPLITS,
+        optional=("validation",),
+        counts={"train": 2103, "test": 1111},
+        sequences={"train": 22, "test": 11},
+        subsets=("blur", "blur_gamma"),
+        size=(720, 1280),
+        video=True,
+        tree="""\
 ROOT/GOPRO_Large/           or ROOT is GOPRO_Large itself
     {train,test}/
         GOPR0372_07_00/
             blur/000047.png          plain mean of stored frames
             blur_gamma/000047.png    mean in linear light
             sharp/000047.png""",
-    },
-    "hide": {
-        "title": "HIDE",
-        "reader": hide,
-        "scan": _hide_tree,
-        "splits": ("train", "test"),
-        "optional": ("train",),  # used zero-shot: most people have the test part only
-        "counts": {"train": 6397, "test": 2025},
-        "incomplete": {"test": (1079, 942)},
-        "size": (720, 1280),
-        "tree": """\
+    ),
+    "hide": Benchmark(
+        title="HIDE",
+        scan=_hide_tree,
+        splits=("train", "test"),
+        optional=("train",),  # used zero-shot: most people have the test part only
+        counts={"train": 6397, "test": 2025},
+        incomplete={"test": (1079, 942)},
+        size=(720, 1280),
+        tree="""\
 ROOT/HIDE_dataset/          or ROOT is HIDE_dataset itself
     train/NAME.png
     test/test-close-ups/NAME.png
     test/test-long-shot/NAME.png
     GT/NAME.png             sharp images of both splits""",
-    },
-    "koehler": {
-        "title": "Koehler",
-        "reader": koehler,
-        "scan": _koehler_tree,
-        "splits": ("test",),
-        "counts": {"test": 48},
-        "sequences": {"test": 4},
-        "frames": (198, 200),
-        "size": (800, 800),
-        "tree": """\
+    ),
+    "koehler": Benchmark(
+        title="Koehler",
+        scan=_koehler_tree,
+        splits=("test",),
+        counts={"test": 48},
+        sequences={"test": 4},
+        frames=(198, 200),
+        size=(800, 800),
+        tree="""\
 ROOT/                       any folders below ROOT; files are known by name
     BlurryImages/Blurry1_1.png                       image 1-4, trajectory 1-12
     Image1/Kernel1/GroundTruth1_1_1.png              image, trajectory, frame (198 to 200 each)""",
-    },
-    "dvd": {
-        "title": "VideoDeblurring (DVD)",
-        "reader": dvd,
-        "scan": _dvd_tree,
-        "splits": ("train", "test"),
-        "sequences": {"train": 61, "test": 10},
-        "nominal": 100,  # frames a video; a few are said to differ, so no more than a note
-        "video": True,
-        "tree": f"""\
+    ),
+    "dvd": Benchmark(
+        title="VideoDeblurring (DVD)",
+        scan=_dvd_tree,
+        splits=("train", "test"),
+        sequences={"train": 61, "test": 10},
+        nominal=100,  # frames a video; a few are said to differ, so no more than a note
+        video=True,
+        tree=f"""\
 ROOT/quantitative_datasets/ or ROOT is quantitative_datasets itself
     VIDEO/
         input/00000.jpg
         GT/00000.jpg
     test videos: {", ".join(DVD_TEST)}""",
-    },
-    "rwbi": {
-        "title": "RWBI",
-        "reader": rwbi,
-        "scan": _rwbi_tree,
-        "splits": ("test",),
-        "counts": {"test": 3112},
-        "tree": """\
+    ),
+    "rwbi": Benchmark(
+        title="RWBI",
+        scan=_rwbi_tree,
+        splits=("test",),
+        counts={"test": 3112},
+        tree="""\
 ROOT/RWBI/                  or ROOT is RWBI itself
     FOLDER/NAME.jpg         blurred photographs, no sharp ones""",
-    },
-    "flat": {
-        "title": "flat input/ + target/",
-        "reader": flat,
-        "scan": _flat_tree,
-        "splits": SPLITS,
-        "optional": SPLITS,
-        "video": "nested",
-        "tree": FLAT_TREE,
-    },
+    ),
+    "flat": Benchmark(
+        title="flat input/ + target/",
+        scan=_flat_tree,
+        splits=SPLITS,
+        optional=SPLITS,
+        video="nested",
+        tree=FLAT_TREE,
+    ),
 }
-for _variant, _tree in REALBLUR.items():
-    BENCHMARKS[f"realblur_{_variant.lower()}"] = {
-        "title": f"RealBlur-{_variant}",
-        "reader": partial(realblur, variant=_variant),
-        "scan": partial(_realblur_tree, variant=_variant),
-        "splits": ("train", "test"),
-        "counts": {"train": 3758, "test": 980},
-        "sequences": {"train": 182, "test": 50},
-        "tree": f"""\
+for _subset, _tree in REALBLUR.items():
+    BENCHMARKS[f"realblur_{_subset.lower()}"] = Benchmark(
+        title=f"RealBlur-{_subset}",
+        scan=partial(_realblur_tree, subset=_subset),
+        splits=("train", "test"),
+        counts={"train": 3758, "test": 980},
+        sequences={"train": 182, "test": 50},
+        tree=f"""\
 ROOT/
-    RealBlur_{_variant}_train_list.txt      lines: GT_PATH BLUR_PATH
-    RealBlur_{_variant}_test_list.txt
+    RealBlur_{_subset}_train_list.txt      lines: GT_PATH BLUR_PATH
+    RealBlur_{_subset}_test_list.txt
     {_tree}/
         scene001/gt/gt_1.png
         scene001/blur/blur_1.png""",
-    }
+    )
 
 
 def find_pairs(name: str, root: str | Path, split: str, **choices: str) -> list[Pair]:
@@ -743,7 +769,7 @@ def find_pairs(name: str, root: str | Path, split: str, **choices: str) -> list[
         name: a key of `BENCHMARKS`.
         root: the folder where the archive was unpacked.
         split: 'train', 'validation' or 'test', as far as the benchmark has it.
-        **choices: what changes the protocol and therefore has no default: `variant` for gopro.
+        **choices: what changes the protocol and therefore has no default: `subset` for gopro.
 
     Raises:
         DataError: unknown names or choices, a missing tree (the message prints the one expected), or a copy
@@ -769,14 +795,15 @@ def _warn_once(message: str) -> None:
 def check_request(name: str, root: str | Path, splits: Iterable[str], choices: dict[str, str] | None) -> None:
     """Refuses unknown names; with `choices` None those are not looked at."""
     if name not in BENCHMARKS:
-        raise Misuse(f"unknown benchmark {name!r}; choose one of {', '.join(sorted(BENCHMARKS))}")
+        raise unknown("benchmark", name, sorted(BENCHMARKS), Misuse)
     for split in splits:
-        if split not in BENCHMARKS[name]["splits"]:
-            remedy = f"choose one of {', '.join(BENCHMARKS[name]['splits'])}"
+        if split not in BENCHMARKS[name].splits:
+            remedy = alternatives(split, BENCHMARKS[name].splits)
             raise Misuse(fault(root, f"{name} has no split {split!r}", remedy))
     if choices is None:
         return
-    valid = BENCHMARKS[name].get("choices", {})
+    subsets = BENCHMARKS[name].subsets
+    valid = {"subset": subsets} if subsets else {}
     for key in sorted(choices.keys() - valid.keys()):
         raise Misuse(fault(root, f"{name} knows no choice {key!r}", f"valid: {', '.join(valid) or 'none'}"))
     for key, values in valid.items():
@@ -794,8 +821,8 @@ def scan_split(name: str, root: Path, split: str, choices: dict[str, str]) -> Sc
     """
     entry = BENCHMARKS[name]
     if not root.is_dir():
-        raise Absent(f"{root}: no such folder; expected\n{entry['tree']}")
-    scan = entry["scan"](root, split, **choices) or _flat_tree(root, split, name, choices.get("variant", "blur"))
+        raise Absent(f"{root}: no such folder; expected\n{entry.tree}")
+    scan = entry.scan(root, split, **choices) or _flat_tree(root, split, name, choices.get("subset", "blur"))
     if scan is None:
         raise Absent(_absent_message(name, root, split))
     scan.pairs.sort(key=lambda pair: pair.name)
@@ -807,7 +834,7 @@ def scan_split(name: str, root: Path, split: str, choices: dict[str, str]) -> Sc
 
 def _absent_message(name: str, root: Path, split: str) -> str:
     entry = BENCHMARKS[name]
-    lines = [f"{root}: no {split} split of {entry['title']} here; expected", entry["tree"]]
+    lines = [f"{root}: no {split} split of {entry.title} here; expected", entry.tree]
     lines += [] if name == "flat" else ["or the flat form", FLAT_TREE]
     if split == "validation":
         lines.append("Official copies have no validation split, only the bundled benchmark has one:")
@@ -835,12 +862,12 @@ def open_manifest(path: Path, remedy: str = "write the tree again", **entries: t
         raise DataError(fault(path, f"cannot be read ({error.strerror})", remedy)) from error
     except (ValueError, RecursionError) as error:
         raise DataError(fault(path, f"not a manifest, since no JSON ({str(error)[:80]})", remedy)) from error
-    found = content if isinstance(content, dict) else {}
-    wrong = [entry for entry, kind in entries.items() if not isinstance(found.get(entry), kind)]
-    if wrong or found is not content:
+    manifest = content if isinstance(content, dict) else {}
+    wrong = [entry for entry, kind in entries.items() if not isinstance(manifest.get(entry), kind)]
+    if wrong or manifest is not content:
         what = f"not a manifest of this package (without {', '.join(wrong) or 'entries'})"
         raise DataError(fault(path, what, remedy))
-    return found
+    return manifest
 
 
 def read_manifest(name: str, root: Path, base: Path) -> tuple[dict[str, int] | None, str]:
@@ -873,9 +900,9 @@ def copy_label(name: str, root: str | Path, split: str, **choices: str) -> str:
     return "made by deblur" if manifest is not None else "official" if expected else "not counted"
 
 
-def expected_counts(name: str, manifest: dict[str, int] | None) -> dict[str, int]:
+def expected_counts(name: str, manifest: Mapping[str, int] | None) -> Mapping[str, int]:
     """Pairs per split: the manifest's counts or, without one, the official ones where they are known."""
-    return BENCHMARKS[name].get("counts", {}) if manifest is None else manifest
+    return BENCHMARKS[name].counts if manifest is None else manifest
 
 
 # ------------------------------------------------------------------------------------------------ recognised by itself
@@ -885,7 +912,7 @@ def expected_counts(name: str, manifest: dict[str, int] | None) -> dict[str, int
 class Recognised:
     """What a folder turned out to be, and its pairs."""
 
-    title: str  # with the variant, where there are several
+    title: str  # with the subset, where there are several
     split: str
     pairs: list[Pair]
     problems: list[str]
@@ -894,7 +921,7 @@ class Recognised:
 def recognise(folder: Path, names: Collection[str] = BENCHMARKS.keys()) -> Recognised | None:
     """The benchmark that a folder is, or a split or sequence of one; None where blurred images do not lie beside sharp.
 
-    Of several splits it is test before validation before train; of GoPro's variants `blur` before `blur_gamma`.
+    Of several splits it is test before validation before train; of GoPro's subsets `blur` before `blur_gamma`.
 
     Args:
         names: of the benchmarks that are looked for.
@@ -903,28 +930,28 @@ def recognise(folder: Path, names: Collection[str] = BENCHMARKS.keys()) -> Recog
     for name, root, splits in _places(place):
         entry = BENCHMARKS[name]
         for split in splits if name in names else ():
-            for variant in entry.get("choices", {}).get("variant", ("",)):
+            for subset in entry.subsets or ("",):
                 try:
-                    scan = entry["scan"](root, split, **({"variant": variant} if variant else {}))
+                    scan = entry.scan(root, split, **({"subset": subset} if subset else {}))
                 except (DataError, OSError):
                     continue
                 pairs = [pair for pair in scan.pairs if _both_below(place, pair)] if scan else []
-                if pairs:
-                    title = f"{entry['title']} {variant}".strip()
+                if scan and pairs:
+                    title = f"{entry.title} {subset}".strip()
                     return Recognised(title, split, sorted(pairs, key=lambda pair: pair.name), scan.problems)
     return None
 
 
 def _places(place: Path) -> list[tuple[str, Path, tuple[str, ...]]]:
     """Which benchmark may have its root where, if `place` is a part of it, and which splits are meant then."""
-    found: list[tuple[str, Path, tuple[str, ...]]] = []
+    places: list[tuple[str, Path, tuple[str, ...]]] = []
     if place.name in SPLITS:
-        found.append(("gopro", place.parent, (place.name,)))
+        places.append(("gopro", place.parent, (place.name,)))
     if place.parent.name in SPLITS:
-        found.append(("gopro", place.parents[1], (place.parent.name,)))
-    found += [(name, place, SPLITS[::-1]) for name in BENCHMARKS]
-    found += [(f"realblur_{key.lower()}", place.parent, SPLITS[::-1]) for key, tree in REALBLUR.items()]
-    return found
+        places.append(("gopro", place.parents[1], (place.parent.name,)))
+    places += [(name, place, SPLITS[::-1]) for name in BENCHMARKS]
+    places += [(f"realblur_{key.lower()}", place.parent, SPLITS[::-1]) for key, tree in REALBLUR.items()]
+    return places
 
 
 def _both_below(place: Path, pair: Pair) -> bool:

@@ -40,20 +40,22 @@ class Blur:
     Attributes:
         camera: (T, 2) shifts in px.
         masks: (2, H, W), how far each point of the scene follows the object along x and along y, or None.
-        way: (T, 2) the object's path in px, or None.
+        object_path: (T, 2) the object's path in px, or None.
         cut: truncate trajectories at the frame (Eq. 3); else the scene goes on periodically.
     """
 
     camera: Tensor
     masks: Tensor | None = None
-    way: Tensor | None = None
+    object_path: Tensor | None = None
     cut: bool = False
 
     def __post_init__(self) -> None:
-        if (self.masks is None) != (self.way is None):
-            raise ValueError("masks and way belong together: give both or neither")
-        if self.way is not None and self.way.shape != self.camera.shape:
-            raise ValueError(f"way must be {tuple(self.camera.shape)} like the camera, not {tuple(self.way.shape)}")
+        if (self.masks is None) != (self.object_path is None):
+            raise ValueError("masks and object_path belong together: give both or neither")
+        if self.object_path is not None and self.object_path.shape != self.camera.shape:
+            raise ValueError(
+                f"object_path must be {tuple(self.camera.shape)} like the camera, not {tuple(self.object_path.shape)}"
+            )
 
 
 def pixels(height: int, width: int) -> Tensor:
@@ -79,8 +81,8 @@ def trajectories(blur: Blur, points: Tensor, corner: Tensor) -> Tensor:
     """Where pixels at `points` (h, w, 2) look (Eqs. 1-3): (T, h, w, 2); `corner` is the last pixel's (x, y)."""
     q = points + blur.camera[:, None, None]
     if blur.masks is not None:
-        assert blur.way is not None  # masks and way belong together
-        q = q + sample(blur.masks, q).movedim(0, -1) * blur.way[:, None, None]
+        assert blur.object_path is not None  # masks and object_path belong together
+        q = q + sample(blur.masks, q).movedim(0, -1) * blur.object_path[:, None, None]
     return torch.minimum(q.clamp(min=0), corner) if blur.cut else q
 
 
@@ -99,8 +101,8 @@ def matrix(blur: Blur, height: int = SIDE, width: int = SIDE) -> Tensor:
 def intact_rows(blur: Blur, height: int = SIDE, width: int = SIDE) -> Tensor:
     """Which pixels' trajectories are not cut, (height * width) bool."""
     points = pixels(height, width)
-    uncut, found = (trajectories(replace(blur, cut=cut), points, points[-1, -1]) for cut in (False, blur.cut))
-    return (uncut == found).all(-1).all(0).flatten()
+    uncut, clipped = (trajectories(replace(blur, cut=cut), points, points[-1, -1]) for cut in (False, blur.cut))
+    return (uncut == clipped).all(-1).all(0).flatten()
 
 
 def blind_jacobian(image: Tensor, blur: Blur) -> Tensor:
@@ -112,14 +114,14 @@ def blind_jacobian(image: Tensor, blur: Blur) -> Tensor:
     free = [t for t in range(len(blur.camera)) if t != middle]
     unknowns = {"camera": blur.camera[free]}
     if blur.masks is not None:
-        assert blur.way is not None  # masks and way belong together
-        unknowns |= {"way": blur.way[free], "masks": blur.masks}
+        assert blur.object_path is not None  # masks and object_path belong together
+        unknowns |= {"object_path": blur.object_path[free], "masks": blur.masks}
 
     def blurred(*values: Tensor) -> Tensor:
-        known: dict[str, Any] = dict(zip(unknowns, values, strict=True))
-        for name in known.keys() - {"masks"}:
-            known[name] = torch.cat([known[name][:middle], torch.zeros_like(known[name][:1]), known[name][middle:]])
-        return expose(image, replace(blur, **known)).flatten()
+        motion: dict[str, Any] = dict(zip(unknowns, values, strict=True))
+        for name in motion.keys() - {"masks"}:
+            motion[name] = torch.cat([motion[name][:middle], torch.zeros_like(motion[name][:1]), motion[name][middle:]])
+        return expose(image, replace(blur, **motion)).flatten()
 
     by_motion = torch.autograd.functional.jacobian(blurred, tuple(unknowns.values()), vectorize=True)
     return torch.cat([matrix(blur, *image.shape), *(part.flatten(1) for part in by_motion)], 1)
@@ -144,13 +146,13 @@ def random_path(rng: np.random.Generator) -> Tensor:
 def random_blurs(seed: int) -> dict[str, Blur]:
     """One random blur of each kind, as Table 1 names them, all with one camera path and one object."""
     rng = np.random.default_rng([2023, seed])
-    camera, way = random_path(rng), random_path(rng)
+    camera, object_path = random_path(rng), random_path(rng)
     masks = random_blob(rng, (SIDE, SIDE))(pixels(SIDE, SIDE)).repeat(2, 1, 1)
     return {
         "Global Blur": Blur(camera),
-        "Local Blur": Blur(camera, masks, way),
+        "Local Blur": Blur(camera, masks, object_path),
         "Sampling Blur": Blur(camera, cut=True),
-        "Sampling Blur, hybrid motion": Blur(camera, masks, way, cut=True),
+        "Sampling Blur, hybrid motion": Blur(camera, masks, object_path, cut=True),
     }
 
 

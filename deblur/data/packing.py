@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from deblur import paths
+from deblur import paths, writing
 from deblur.data import official
 from deblur.data.loading import random_window
 from deblur.journal import Journal
@@ -60,17 +60,17 @@ def pack(
     subject = {"pairs": hashlib.sha256("\n".join(names).encode()).hexdigest()}
     # The hash of every pair is written down before its file is: what is there without one is somebody's.
     with Journal(folder / ".journal", subject) as journal:
-        known = _known(folder, names) | {name: row for name, (_, row) in journal.rows.items()}
-        _check_ours(folder, known, names)
+        entries = _known(folder, names) | {name: row for name, (_, row) in journal.rows.items()}
+        _check_ours(folder, entries, names)
         with ThreadPoolExecutor(workers) as pool:
-            pack_pair = partial(_pack_pair, folder, known, journal, Lock())
+            pack_pair = partial(_pack_pair, folder, entries, journal, Lock())
             jobs = [pool.submit(pack_pair, pair) for pair in pairs]
             try:
                 files = dict(job.result() for job in progress(jobs))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        paths.write_text(folder / "manifest.json", json.dumps({"files": files}, indent=1))
+        writing.write_text(folder / "manifest.json", json.dumps({"files": files}, indent=1))
         journal.remove()
     return sum(entry["bytes"] for entry in files.values())
 
@@ -88,24 +88,24 @@ def _known(folder: Path, names: Sequence[str] | None = None) -> dict[str, Entry]
     manifest = folder / "manifest.json"
     if not os.path.lexists(manifest):
         return {}
-    known: dict[str, Entry] = official.open_manifest(manifest, REMEDY, files=dict)["files"]
-    if names is not None and known.keys() != set(names):
-        raise official.DataError(official.fault(folder, f"holds {len(known)} other pairs", REMEDY))
-    for name, entry in known.items():
+    entries: dict[str, Entry] = official.open_manifest(manifest, REMEDY, files=dict)["files"]
+    if names is not None and entries.keys() != set(names):
+        raise official.DataError(official.fault(folder, f"holds {len(entries)} other pairs", REMEDY))
+    for name, entry in entries.items():
         official.inside(folder, name)
         if not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
             raise official.DataError(official.fault(manifest, f"says nothing of {name}", REMEDY))
-    return known
+    return entries
 
 
 def _check_ours(folder: Path, known: Mapping[str, Entry], names: Sequence[str]) -> None:
     """Nothing but what was written down, folders for the pairs, and drafts of a killed call."""
     listed = dict.fromkeys(["manifest.json", ".journal", *(f"{name}.npy" for name in known)])
     leading = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
-    foreign = [name for name in paths.strangers(folder, listed) if name not in leading]
-    if foreign := [name for name in foreign if not paths.is_draft(Path(name))]:
+    foreign = [name for name in writing.strangers(folder, listed) if name not in leading]
+    if foreign := [name for name in foreign if not writing.is_draft(Path(name))]:
         what = f"{folder} holds {official.few(foreign)}, which deblur did not write"
-        raise paths.InTheWayError(f"{what}; move that elsewhere, or {REMEDY}")
+        raise writing.InTheWayError(f"{what}; move that elsewhere, or {REMEDY}")
 
 
 def _pack_pair(
@@ -121,7 +121,7 @@ def _pack_pair(
     content = stream.getbuffer()
     made = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     try:
-        with paths.delivering(path, overwrite=entry is not None) as draft:
+        with writing.delivering(path, overwrite=entry is not None) as draft:
             draft.write_bytes(content)
             with lock:
                 journal.append(pair.name, "", made)
@@ -138,17 +138,17 @@ def open_packed(folder: Path, pairs: Sequence[official.Pair]) -> Packed | None:
     Raises:
         DataError: if the folder holds other pairs, or files of another size than were written.
     """
-    known = _known(folder, [pair.name for pair in pairs])
-    if not known:
+    entries = _known(folder, [pair.name for pair in pairs])
+    if not entries:
         return None
     files = [folder / f"{pair.name}.npy" for pair in pairs]
     for pair, path in zip(pairs, files, strict=True):
-        if not path.is_file() or path.stat().st_size != known[pair.name]["bytes"]:
+        if not path.is_file() or path.stat().st_size != entries[pair.name]["bytes"]:
             raise official.DataError(official.fault(path, "missing, or not as it was written", REMEDY))
     return Packed(files)
 
 
 def damaged(folder: Path) -> list[str]:
     """Names of packed pairs whose content is no longer what was written; reads everything."""
-    known = _known(folder)
-    return [name for name, entry in known.items() if paths.file_sha256(folder / f"{name}.npy") != entry["sha256"]]
+    entries = _known(folder)
+    return [name for name, entry in entries.items() if paths.file_sha256(folder / f"{name}.npy") != entry["sha256"]]

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deblur import paths
-from deblur.data import blur, mini
-from deblur.data.mini import save_pair, save_truth
+from deblur import paths, writing
+from deblur.data import blur, mini, trees
 from deblur.data.official import SPLITS, SUFFIXES, DataError, Misuse, few, gaps, read_image
+from deblur.data.trees import save_pair, save_truth
 
 SHARES = {"test": 0.2, "validation": 0.1}
 """Share of the pictures held out for each split, at least one; the rest is for training."""
@@ -68,12 +68,12 @@ def synthesize(
     source, out = Path(source), Path(out)
     path_px = path_px or (8 * min(size) / 720, 20 * min(size) / 720)
     _check_request(source, out, frames, size, path_px)
-    paths.check_folder(out)
+    writing.check_folder(out)
     pictures = _clips(source) if video else _photographs(source, size, _margin(path_px))
     splits = _split(list(pictures), seed)
     counts, made = dict.fromkeys(SPLITS, 0), {}
     numbered = list(enumerate(pictures.items(), 1))
-    with paths.delivering_folder(out) as draft:
+    with writing.delivering_folder(out) as draft:
         for number, (name, files) in progress(numbered, total=len(numbered)) if progress else numbered:
             sequence = f"{number:04d}_{re.sub('[^A-Za-z0-9]+', '-', Path(name).stem)}"
             folder = draft / "GOPRO_Large" / splits[name] / sequence
@@ -86,8 +86,8 @@ def synthesize(
             made[sequence] = {"from": name, "split": splits[name], "sha256": [paths.file_sha256(f) for f in files]}
         settings = {"video": video, "seed": seed, "frames": frames, "size": size, "path_px": path_px}
         manifest = {"benchmark": "gopro", "counts": counts, "settings": settings, "pictures": made}
-        manifest |= mini.hashes(draft)
-        paths.write_text(draft / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
+        manifest |= trees.hashes(draft)
+        writing.write_text(draft / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))
     return counts
 
 
@@ -105,7 +105,7 @@ def _check_request(source: Path, out: Path, frames: int, size: tuple[int, int], 
 
 
 def _margin(path_px: tuple[float, float]) -> int:
-    """Pixels around a frame: camera and object may each go their whole way to one side, at a corner a bit further."""
+    """Pixels around a frame: camera and object may each go their whole path to one side, at a corner a bit further."""
     return math.ceil(2.5 * path_px[1]) + 1
 
 
@@ -117,7 +117,7 @@ def _turned(size: tuple[int, int], image: np.ndarray) -> tuple[int, int]:
 
 def _photographs(source: Path, size: tuple[int, int], margin: int) -> dict[str, list[Path]]:
     """Name -> [file] of every photograph; all are opened now, so that nothing fails after an hour."""
-    found, problems = {}, _odd(source)
+    photographs, problems = {}, _odd(source)
     seen: dict[bytes, Path] = {}
     for path in paths.files_below(source, SUFFIXES):
         try:
@@ -133,8 +133,8 @@ def _photographs(source: Path, size: tuple[int, int], margin: int) -> dict[str, 
         if pixels in seen:
             problems.append(f"{path}: the same picture as {seen[pixels]}; keep one, or two splits would share it")
         seen[pixels] = path
-        found[path.relative_to(source).as_posix()] = [path]
-    return _usable(source, found, problems, "photographs")
+        photographs[path.relative_to(source).as_posix()] = [path]
+    return _usable(source, photographs, problems, "photographs")
 
 
 def _odd(source: Path) -> list[str]:
@@ -146,23 +146,23 @@ def _odd(source: Path) -> list[str]:
 
 def _clips(source: Path) -> dict[str, list[Path]]:
     """Name -> frames in order of every subfolder with images."""
-    found, problems, folders = {}, _odd(source), defaultdict(list)
+    clips, problems, folders = {}, _odd(source), defaultdict(list)
     for path in paths.files_below(source, SUFFIXES):
         folders[path.parent].append(path)
     if source in folders:
         problems.append(f"{source}: holds images itself; put the frames of every clip into a subfolder of its own")
     for folder, files in folders.items():
         try:
-            found[folder.relative_to(source).as_posix()] = _clip(folder, files)
+            clips[folder.relative_to(source).as_posix()] = _clip(folder, files)
         except DataError as error:
             problems.append(str(error))
-    return _usable(source, found, problems, "clips, subfolders of numbered frames,")
+    return _usable(source, clips, problems, "clips, subfolders of numbered frames,")
 
 
 def _clip(folder: Path, files: list[Path]) -> list[Path]:
     """The frames of one clip in order; raises unless they are consecutive, readable and of one size."""
-    found = {path: re.search(r"\d+$", path.stem) for path in files}
-    numbers = {path: int(match.group()) for path, match in found.items() if match}
+    matches = {path: re.search(r"\d+$", path.stem) for path in files}
+    numbers = {path: int(match.group()) for path, match in matches.items() if match}
     unnumbered = [path.name for path in files if path not in numbers]
     if unnumbered:
         raise DataError(f"{folder}: no number at the end of {few(unnumbered)}; number the frames in order")
@@ -192,8 +192,8 @@ def _usable(source: Path, found: dict[str, list[Path]], problems: list[str], wha
     if problems:
         raise DataError("\n".join([*problems[:20], *([f"and {len(problems) - 20} more"] if problems[20:] else [])]))
     if len(found) < len(SPLITS):
-        known = ", ".join(sorted(SUFFIXES))
-        raise DataError(f"{source}: {len(found)} {what} found ({known}); give at least 3, one for each split")
+        suffixes = ", ".join(sorted(SUFFIXES))
+        raise DataError(f"{source}: {len(found)} {what} found ({suffixes}); give at least 3, one for each split")
     return found
 
 

@@ -16,7 +16,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deblur import paths, tables
+from deblur import tables, writing
 
 if TYPE_CHECKING:
     import IPython.display
@@ -27,7 +27,7 @@ INK, PAPER, BOX = "#222222", "white", "#e8eef7"
 def save(figure: Figure, scale: str, paper: str, name: str) -> Path:
     """Write a figure as PNG under `results/<scale>/<paper>/figures/`, atomically."""
     path = tables.folder(scale, paper) / "figures" / f"{name}.png"
-    with paths.replacing(path) as draft:
+    with writing.replacing(path) as draft:
         figure.savefig(draft, dpi=110, facecolor=PAPER, bbox_inches="tight", metadata={"Software": None})
     return path
 
@@ -132,17 +132,17 @@ def comparison(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapp
 
 
 def benchmark(
-    images: Sequence[tuple[np.ndarray, np.ndarray]], ways: Sequence[np.ndarray | None], names: Sequence[str]
+    images: Sequence[tuple[np.ndarray, np.ndarray]], lengths: Sequence[np.ndarray | None], names: Sequence[str]
 ) -> Figure:
-    """Test pairs: blurred, sharp and, where it is known, the length of the way (h,w) that each pixel moved.
+    """Test pairs: blurred, sharp and, where it is known, the length of the path (h,w) that each pixel moved.
 
     Args:
         images: pairs of blurred and sharp.
     """
     rows: list[list[np.ndarray | None]] = [[blurred for blurred, _ in images], [sharp for _, sharp in images]]
-    known = any(way is not None for way in ways)
-    rows += [[None if way is None else heat(way) for way in ways]] if known else []
-    return panels(rows, names, ["blurred", "sharp", "way (red: long)"])
+    has_lengths = any(length is not None for length in lengths)
+    rows += [[None if length is None else heat(length) for length in lengths]] if has_lengths else []
+    return panels(rows, names, ["blurred", "sharp", "path (red: long)"])
 
 
 def curves(log: pd.DataFrame, terms: Sequence[str]) -> Figure:

@@ -94,7 +94,7 @@ def attention_statistics(
     """What each SA map goes with: Pearson correlations over the image's pixels, and the map's raw range.
 
     `edges` is the Sobel magnitude of the blurred image's luma, `residual` the smoothed |blurred - sharp|, `path` the
-    true length of the way each pixel's content moved. NaN where one of the two is constant.
+    true length of the path each pixel's content moved. NaN where one of the two is constant.
     """
     luma = cv2.cvtColor(blurred, cv2.COLOR_RGB2GRAY).astype(np.float64)
     edges = np.hypot(cv2.Sobel(luma, cv2.CV_64F, 1, 0), cv2.Sobel(luma, cv2.CV_64F, 0, 1))
@@ -130,7 +130,7 @@ def claims(statistics: pd.DataFrame) -> pd.DataFrame:
     middle = middle_blocks(rows.index)
     expected = [(middle["encoder"][i], "r_edges", sign) for i, sign in enumerate((1, 1, -1))]
     expected += [(middle["decoder"][i], "r_residual", sign) for i, sign in enumerate((-1, 1))]
-    found = pd.DataFrame(expected, columns=["block", "correlation", "claimed_sign"])
-    found["measured"] = [rows.loc[block, name] for block, name, _ in expected]
-    found["agrees"] = (np.sign(found["measured"]) == found["claimed_sign"]).map({True: "yes", False: "no"})
-    return found.assign(agrees=found["agrees"].where(found["measured"].notna(), "constant map"))
+    table = pd.DataFrame(expected, columns=["block", "correlation", "claimed_sign"])
+    table["measured"] = [rows.loc[block, name] for block, name, _ in expected]
+    table["agrees"] = (np.sign(table["measured"]) == table["claimed_sign"]).map({True: "yes", False: "no"})
+    return table.assign(agrees=table["agrees"].where(table["measured"].notna(), "constant map"))

@@ -22,16 +22,16 @@ def truth(
     displacement: np.ndarray,
     path_px: np.ndarray,
     label: np.ndarray,
-    ways: Mapping[str, np.ndarray],
+    trajectories: Mapping[str, np.ndarray],
 ) -> Figure:
-    """Sharp and blurred frame, cause of the blur, displacement field, length of the way, and some pixels' ways.
+    """Sharp and blurred frame, cause of the blur, displacement field, length of the path, and some pixels' paths.
 
     Args:
         blurred, sharp: (h,w,3) uint8.
         displacement: (h,w,2) px from the first to the last sub-frame, as (dx, dy); drawn enlarged.
-        path_px: (h,w), length of the way between.
+        path_px: (h,w), length of the path between.
         label: (h,w), see `raidnet.KINDS`.
-        ways: kind of blur -> (T,2) px, where one of its pixels looks during the exposure, from where it is.
+        trajectories: kind of blur -> (T,2) px, where one of its pixels looks during the exposure, from where it is.
     """
     from matplotlib import pyplot
 
@@ -44,17 +44,17 @@ def truth(
     _causes(axes[0, 2], label)
     _arrows(axes[1, 0], displacement)
     drawn = axes[1, 1].imshow(path_px, cmap="viridis")
-    axes[1, 1].set_title("length of the way in px", fontsize=9, color=INK)
+    axes[1, 1].set_title("length of the path in px", fontsize=9, color=INK)
     figure.colorbar(drawn, ax=axes[1, 1], shrink=0.8)
     for axis in axes.flat[:5]:
         axis.set(xticks=[], yticks=[])
-    for kind, way in ways.items():
-        axes[1, 2].plot(*way.T, "o-", ms=2, lw=1, color=COLOURS[KINDS.index(kind)], label=kind)
+    for kind, trajectory in trajectories.items():
+        axes[1, 2].plot(*trajectory.T, "o-", ms=2, lw=1, color=COLOURS[KINDS.index(kind)], label=kind)
     axes[1, 2].plot(0, 0, "+", color=INK)
     axes[1, 2].set(xlabel="x in px", ylabel="y in px", aspect="equal")
     axes[1, 2].invert_yaxis()
     axes[1, 2].legend(fontsize=7)
-    axes[1, 2].set_title("the way of one pixel of each kind", fontsize=9, color=INK)
+    axes[1, 2].set_title("the path of one pixel of each kind", fontsize=9, color=INK)
     return figure
 
 
@@ -122,9 +122,9 @@ def inside(known: Mapping[str, np.ndarray], maps: Mapping[str, Mapping[str, np.n
     """
     rows, texts, names = [list(known.values())], [list(known)], [""]
     shape = rows[0][0].shape[:2]
-    for sort, found in maps.items():
-        for start in range(0, len(found), columns):
-            part = list(found.items())[start : start + columns]
+    for sort, places in maps.items():
+        for start in range(0, len(places), columns):
+            part = list(places.items())[start : start + columns]
             rows.append([heat(values, shape) for _, values in part])
             texts.append([f"{place}\n{values.min():.3g} to {values.max():.3g}" for place, values in part])
             names.append(sort)

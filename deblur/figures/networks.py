@@ -88,14 +88,14 @@ def gain_by_length(table: pd.DataFrame, papers: Sequence[str], floor: str) -> Fi
 
     figure, axis = pyplot.subplots(figsize=(6.2, 3.8))
     colours = iter(pyplot.get_cmap("tab10").colors)  # type: ignore[attr-defined]  # this map is a list of colours
-    for method, part in table.groupby("method", sort=False):
+    for method, rows in table.groupby("method", sort=False):
         named = method in papers or method == floor
         style = (
             {"color": next(colours), "label": method, "lw": 1.8} if named else {"color": "0.8", "lw": 1, "zorder": 0}
         )
-        axis.plot(part["path_px"], part["gain_db"], "--o" if method == floor else "-o", ms=3.5, **style)
+        axis.plot(rows["path_px"], rows["gain_db"], "--o" if method == floor else "-o", ms=3.5, **style)
     axis.axhline(0, color=INK, lw=0.6)
-    axis.set(xlabel="mean way of the pixels in px", ylabel="gain over the blurred input in dB")
+    axis.set(xlabel="mean path of the pixels in px", ylabel="gain over the blurred input in dB")
     axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.tight_layout()
     return figure

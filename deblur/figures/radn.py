@@ -29,20 +29,21 @@ def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
     titles = ("as printed: 720x1280 on a Titan X", f"measured here: {measured_on}")
     for axis, kind, colour, title in zip(axes, ("printed", "measured"), (PRINTED, OURS), titles):
         values = table.reindex(columns=[f"runtime_ms_{kind}", f"psnr_db_{kind}"]).apply(pd.to_numeric, errors="coerce")
-        known = values.dropna().sort_values(f"runtime_ms_{kind}")
-        axis.plot(*known.to_numpy().T, "o", color=colour)
-        own = table.loc[known.index, "method"].str.startswith("RADN")
-        for part, side in ((known[own], "right"), (known[~own], "left")):  # names beside their points, none on another
+        points = values.dropna().sort_values(f"runtime_ms_{kind}")
+        axis.plot(*points.to_numpy().T, "o", color=colour)
+        own = table.loc[points.index, "method"].str.startswith("RADN")
+        # Names lie beside their points, none on another.
+        for part, side in ((points[own], "right"), (points[~own], "left")):
             if part.empty:
                 continue
             part = part.sort_values(f"psnr_db_{kind}")
             psnr = part[f"psnr_db_{kind}"]
-            share = 0.055 * np.ptp(known[f"psnr_db_{kind}"]) / max(np.ptp(psnr), 1e-9)
+            share = 0.055 * np.ptp(points[f"psnr_db_{kind}"]) / max(np.ptp(psnr), 1e-9)
             for (row, (x, _)), height in zip(part.iterrows(), spread(psnr, share)):
                 place = {"xytext": (-5 if side == "right" else 5, -2), "textcoords": "offset points", "ha": side}
                 axis.annotate(table.loc[row, "method"], (x, height), fontsize=7, color=INK, **place)
         axis.set(xlabel="runtime in ms", ylabel="PSNR in dB", title=title)
-        if known.iloc[:, 0].max() > 30 * known.iloc[:, 0].min():  # a logarithmic axis names only the decades
+        if points.iloc[:, 0].max() > 30 * points.iloc[:, 0].min():  # a logarithmic axis names only the decades
             axis.set_xscale("log")
             axis.xaxis.set_minor_formatter(NullFormatter())
         axis.margins(x=0.38, y=0.12)
@@ -137,8 +138,8 @@ def figure8(statistics: pd.DataFrame, spearman: float) -> Figure:
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.4), constrained_layout=True)
-    for kind, part in statistics.groupby("kind"):
-        left.plot(part["path_px"], part["offset_px"], "o", ms=4, label=kind)
+    for kind, rows in statistics.groupby("kind"):
+        left.plot(rows["path_px"], rows["offset_px"], "o", ms=4, label=kind)
     left.set(xlabel="true length of the blur in px", ylabel="mean offset in input px")
     left.set_title(f"all deformable layers, Spearman's rank correlation {spearman:+.2f}", fontsize=9)
     left.legend(fontsize=8)

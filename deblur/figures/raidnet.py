@@ -23,13 +23,13 @@ def worst(sharp: np.ndarray, blurred: np.ndarray, label: np.ndarray) -> dict[str
     """For every kind of blur in a label map (h,w), the pixel (y, x) around which it does most harm."""
     difference = np.abs(blurred.astype(np.float64) - sharp).mean(-1)
     harm = cv2.GaussianBlur(difference, (0, 0), 4, borderType=cv2.BORDER_REFLECT)
-    found = {}
+    peaks = {}
     for value, kind in enumerate(KINDS):
         if (label == value).any():
             peak = np.where(label == value, harm, -1).argmax()
             y, x = np.unravel_index(peak, label.shape)
-            found[kind] = int(y), int(x)
-    return found
+            peaks[kind] = int(y), int(x)
+    return peaks
 
 
 def coloured(label: np.ndarray) -> np.ndarray:
@@ -64,9 +64,9 @@ def figure1(
     time = np.linspace(0, 1, len(trajectories))
     for place, (kind, (y, x)) in zip((3, 5, 7), worst(sharp, blurred, label).items()):
         colour = COLOURS[KINDS.index(kind)]
-        way = (trajectories[:, y, x] - (x, y)).T
-        space.plot(*way, time, color=colour, lw=2, label=kind)
-        space.plot(*way, 0, color=colour, lw=1, alpha=0.4)
+        trajectory = (trajectories[:, y, x] - (x, y)).T
+        space.plot(*trajectory, time, color=colour, lw=2, label=kind)
+        space.plot(*trajectory, 0, color=colour, lw=1, alpha=0.4)
         top, left = (int(np.clip(c - side // 2, 0, length - side)) for c, length in zip((y, x), label.shape))
         for title, axis in axes.items():
             edge = "white" if title.startswith("cause") else colour
@@ -80,7 +80,7 @@ def figure1(
     space.set(xlabel="x in px", ylabel="y in px", zlabel="share of the exposure")
     space.set_box_aspect(None, zoom=0.82)
     space.legend(fontsize=8, loc="upper left")
-    space.set_title("the way of one pixel of each region", fontsize=9, color=INK)
+    space.set_title("the path of one pixel of each region", fontsize=9, color=INK)
     return figure
 
 
@@ -197,11 +197,11 @@ def additions(table: pd.DataFrame, steps: Mapping[str, tuple[str, str]]) -> pd.D
         steps: name -> rows without and with it.
     """
     rows = table.set_index("image")
-    found = pd.DataFrame({name: rows.loc[after] - rows.loc[before] for name, (before, after) in steps.items()}).T
-    kinds = [name for name in found if name != "gain_db_all"]
+    added = pd.DataFrame({name: rows.loc[after] - rows.loc[before] for name, (before, after) in steps.items()}).T
+    kinds = [name for name in added if name != "gain_db_all"]
     if kinds:
-        found["most_in"] = found[kinds].idxmax(axis=1).str.removeprefix("gain_db_")
-    return found.reset_index(names="step")
+        added["most_in"] = added[kinds].idxmax(axis=1).str.removeprefix("gain_db_")
+    return added.reset_index(names="step")
 
 
 def gains(table: pd.DataFrame) -> Figure:
@@ -256,8 +256,8 @@ def overlap_table(masks: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> 
     Sampling blur lies along the border; a mask that dislikes borders everywhere shows the same lift in the control.
     """
     parts = {
-        "": [row for one, label in zip(masks, labels) for row in overlap(one, label)],
-        "_control": [row for i, one in enumerate(masks) for row in overlap(one, labels[i - 1])],
+        "": [row for mask, label in zip(masks, labels) for row in overlap(mask, label)],
+        "_control": [row for i, mask in enumerate(masks) for row in overlap(mask, labels[i - 1])],
     }
     columns: dict[str, pd.Series] = {}
     for suffix, rows in parts.items():

@@ -132,7 +132,7 @@ def figure3_weights(weights: Mapping[str, np.ndarray]) -> Figure:
 
     figure, axis = pyplot.subplots(figsize=(6, 2.8), constrained_layout=True)
     for i, branch in enumerate(BRANCHES):
-        values = [found[:, i].ravel() for found in weights.values()]
+        values = [selected[:, i].ravel() for selected in weights.values()]
         means = np.array([value.mean() for value in values])
         low, high = (np.array([np.percentile(value, q) for value in values]) for q in (10, 90))
         spread = np.clip([means - low, high - means], 0, None)
@@ -211,10 +211,10 @@ def figure6(scales: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
             `attention`, `after` and, of a network without CEM, `without` (h,w).
     """
     rows = []
-    for found in scales.values():
-        maps = {name: unit_range(found[name]) for name in ("before", "after", "without")}
-        attention = heat(found["attention"])
-        images = {name: np.clip(found[name], 0, 1) for name in ("input", "predicted", "sharp")}
+    for columns in scales.values():
+        maps = {name: unit_range(columns[name]) for name in ("before", "after", "without")}
+        attention = heat(columns["attention"])
+        images = {name: np.clip(columns[name], 0, 1) for name in ("input", "predicted", "sharp")}
         rows.append(
             [
                 *(images["input"], maps["before"], attention, maps["after"]),
@@ -237,10 +237,10 @@ def edge_correlations(images: Sequence[Mapping[str, np.ndarray]]) -> dict[str, f
     pairs = np.array(
         [
             [
-                np.corrcoef(np.abs(found[name]).ravel(), np.abs(found["sharp"]).ravel())[0, 1]
+                np.corrcoef(np.abs(edges[name]).ravel(), np.abs(edges["sharp"]).ravel())[0, 1]
                 for name in ("input", "predicted")
             ]
-            for found in images
+            for edges in images
         ]
     )
     before, after = pairs.mean(0)

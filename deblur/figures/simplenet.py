@@ -155,32 +155,32 @@ def clipped(values: np.ndarray) -> np.ndarray:
 
 def figure7(
     images: Sequence[np.ndarray],
-    ways: Sequence[np.ndarray | None],
+    lengths: Sequence[np.ndarray | None],
     amplitudes: Sequence[np.ndarray],
     weights: Sequence[np.ndarray],
 ) -> Figure:
-    """Fig. 7: inputs, true ways where known, offset amplitudes (h,w) of a DR, and two channels of the GCRW (C,h,w)."""
-    titles = ["blurred", "way (red: long)", "offset amplitude", "GCRW, one channel", "GCRW, another"]
+    """Fig. 7: inputs, true paths where known, offset amplitudes (h,w) of a DR, and two channels of the GCRW (C,h,w)."""
+    titles = ["blurred", "path (red: long)", "offset amplitude", "GCRW, one channel", "GCRW, another"]
     rows = []
-    for image, way, offset, weight in zip(images, ways, amplitudes, weights):
+    for image, length, offset, weight in zip(images, lengths, amplitudes, weights):
         size = image.shape[:2]
         chosen = [heat(clipped(weight[channel]), size) for channel in two_channels(weight)]
-        rows.append([image, None if way is None else heat(way), heat(clipped(offset), size), *chosen])
+        rows.append([image, None if length is None else heat(length), heat(clipped(offset), size), *chosen])
     return panels(rows, titles)
 
 
-def offset_statistics(offset: np.ndarray, way: np.ndarray | None) -> dict[str, float]:
-    """An offset amplitude (h,w) in numbers: mean and 99th percentile in px, and its correlation with the true way.
+def offset_statistics(offset: np.ndarray, length: np.ndarray | None) -> dict[str, float]:
+    """An offset amplitude (h,w) in numbers: mean and 99th percentile in px, and its correlation with the true path.
 
-    `r_way` is Pearson's over the image's pixels, NaN where the way is unknown or one of the two is constant.
+    `r_path` is Pearson's over the image's pixels, NaN where the path is unknown or one of the two is constant.
     """
     row = {"offset_mean_px": float(offset.mean()), "offset_p99_px": float(np.percentile(offset, 99))}
-    if way is None:
-        return row | {"r_way": float("nan")}
-    full = cv2.resize(offset.astype(np.float64), way.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    if np.ptp(full) < 1e-12 or np.ptp(way) < 1e-12:
-        return row | {"r_way": float("nan")}
-    return row | {"r_way": float(np.corrcoef(full.ravel(), way.ravel())[0, 1])}
+    if length is None:
+        return row | {"r_path": float("nan")}
+    full = cv2.resize(offset.astype(np.float64), length.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    if np.ptp(full) < 1e-12 or np.ptp(length) < 1e-12:
+        return row | {"r_path": float("nan")}
+    return row | {"r_path": float(np.corrcoef(full.ravel(), length.ravel())[0, 1])}
 
 
 def figure8(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:

@@ -4,19 +4,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
+from deblur import vision  # noqa: F401  # before the networks: its words, not theirs
+from deblur.errors import unknown
 from deblur.models import (
     attentive,
     dbgan,
     deblurgan,
     deblurgan_v2,
     dmphn,
-    dmphn_stack4,
     mimounet,
-    mimounet_plus,
     mprnet,
     mscnn,
     mtrnn,
@@ -28,37 +28,56 @@ from deblur.models import (
     simplenet,
     srn,
 )
+from deblur.models.published import Published
 
-NETWORKS: dict[str, tuple[ModuleType, type[nn.Module]]] = {
-    "attentive": (attentive, attentive.Attentive),
-    "srn": (srn, srn.SRN),
-    "radn": (radn, radn.RADN),
-    "simplenet": (simplenet, simplenet.SimpleNet),
-    "srn_lgcr": (srn, simplenet.SRNWithLGCR),  # SimpleNet's Table 5
-    "srn_pvb": (srn, simplenet.SRNWithPVB),
-    "raidnet": (raidnet, raidnet.RAIDNet),
-    "sgenet": (sgenet, sgenet.SGENet),
-    "dmphn": (dmphn, dmphn.DMPHN),
-    "dmphn_stack4": (dmphn_stack4, dmphn_stack4.StackDMPHN),
-    "mscnn": (mscnn, mscnn.MSCNN),
-    "pss_nsc": (pss_nsc, pss_nsc.PSSNSC),
-    "deblurgan": (deblurgan, deblurgan.DeblurGAN),
-    "deblurgan_v2": (deblurgan_v2, deblurgan_v2.DeblurGANv2),
-    "dbgan": (dbgan, dbgan.DBGAN),
-    "mprnet": (mprnet, mprnet.MPRNet),
-    "mimounet": (mimounet, mimounet.MIMOUNet),
-    "mimounet_plus": (mimounet_plus, mimounet_plus.MIMOUNetPlus),
-    "mtrnn": (mtrnn, mtrnn.MTRNN),
-    "nafnet": (nafnet, nafnet.NAFNet),
+
+class Network(NamedTuple):
+    """Where a network stands: the file with its `VARIANTS`, its class, and the class of its configuration."""
+
+    file: ModuleType
+    network: type[nn.Module]
+    config: type
+
+
+def _of(file: ModuleType, network: type[nn.Module], config: type | None = None) -> Network:
+    return Network(file, network, config or file.Config)
+
+
+NETWORKS: dict[str, Network] = {
+    "attentive": _of(attentive, attentive.Attentive),
+    "srn": _of(srn, srn.SRN),
+    "radn": _of(radn, radn.RADN),
+    "simplenet": _of(simplenet, simplenet.SimpleNet),
+    "srn_lgcr": _of(srn, simplenet.SRNWithLGCR),  # SimpleNet's Table 5
+    "srn_pvb": _of(srn, simplenet.SRNWithPVB),
+    "raidnet": _of(raidnet, raidnet.RAIDNet),
+    "sgenet": _of(sgenet, sgenet.SGENet),
+    "dmphn": _of(dmphn, dmphn.DMPHN),
+    "dmphn_stack4": _of(dmphn, dmphn.StackDMPHN, dmphn.StackConfig),
+    "mscnn": _of(mscnn, mscnn.MSCNN),
+    "pss_nsc": _of(pss_nsc, pss_nsc.PSSNSC),
+    "deblurgan": _of(deblurgan, deblurgan.DeblurGAN),
+    "deblurgan_v2": _of(deblurgan_v2, deblurgan_v2.DeblurGANv2),
+    "dbgan": _of(dbgan, dbgan.DBGAN),
+    "mprnet": _of(mprnet, mprnet.MPRNet),
+    "mimounet": _of(mimounet, mimounet.MIMOUNet),
+    "mimounet_plus": _of(mimounet, mimounet.MIMOUNetPlus, mimounet.PlusConfig),
+    "mtrnn": _of(mtrnn, mtrnn.MTRNN),
+    "nafnet": _of(nafnet, nafnet.NAFNet),
 }
-"""Name -> (file that holds its `Config` and `VARIANTS`, its network)."""
+
+PUBLISHED: dict[str, Published | str] = {}
+"""Network -> what its project published, or why there is nothing to import."""
+
+for _network in NETWORKS.values():
+    PUBLISHED |= _network.file.PUBLISHED
 
 
 def config(name: str, variant: str = "paper", **overrides: Any) -> Any:
     """The `Config` of a variant at paper size, with config fields overridden; unknown names raise."""
-    module = NETWORKS[_known(name, NETWORKS, "network")][0]
-    differences = module.VARIANTS[_known(variant, module.VARIANTS, f"variant of {name}")]
-    base = module.Config()
+    entry = NETWORKS[_known(name, NETWORKS, "network")]
+    differences = entry.file.VARIANTS[_known(variant, entry.file.VARIANTS, f"variant of {name}")]
+    base = entry.config()
     for field in overrides:
         _known(field, base.__dataclass_fields__, f"config field of {name}")
     return replace(base, **{**differences, **overrides})
@@ -71,7 +90,7 @@ def build(name: str, variant: str = "paper", **overrides: Any) -> nn.Module:
     (unclamped), the rest what is supervised besides.
     """
     settings = config(name, variant, **overrides)
-    return NETWORKS[name][1](settings)
+    return NETWORKS[name].network(settings)
 
 
 def load_pretrained(name: str, network: nn.Module, path: Path) -> None:
@@ -80,7 +99,7 @@ def load_pretrained(name: str, network: nn.Module, path: Path) -> None:
     Raises:
         ValueError: if the paper starts from none; the network's own loader raises for a wrong file.
     """
-    module = NETWORKS[_known(name, NETWORKS, "network")][0]
+    module = NETWORKS[_known(name, NETWORKS, "network")].file
     if not hasattr(module, "load_pretrained"):
         raise ValueError(f"{name} starts from random weights; leave out the pre-trained ones ({path})")
     module.load_pretrained(network, path)
@@ -88,5 +107,5 @@ def load_pretrained(name: str, network: nn.Module, path: Path) -> None:
 
 def _known(name: str, known: Iterable[str], what: str) -> str:
     if name not in known:
-        raise ValueError(f"unknown {what} {name!r}; choose one of {', '.join(known)}")
+        raise unknown(what, name, known)
     return name

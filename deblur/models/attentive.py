@@ -41,6 +41,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple, xavier_
+from deblur.models.published import UNKNOWN, Published
 
 MODES = ("serial_sa_ca", "serial_ca_sa", "eq6", "parallel_add", "parallel_concat")
 
@@ -263,3 +264,9 @@ VARIANTS = {
     "serial_ca_sa": {"mode": "serial_ca_sa"},
 }
 """Variant, named after table and row -> its differences from `Config()`."""
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "attentive": UNKNOWN,
+}
+"""Network -> what its project published, or why there is nothing to import."""

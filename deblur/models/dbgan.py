@@ -28,6 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.models.published import Published, less, looked_up
+
 
 @dataclass(frozen=True)
 class Config:
@@ -52,10 +54,10 @@ class DenseBlock(nn.Module):
             nn.init.zeros_(conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        found = [x]
+        features = [x]
         for conv in self.convs[:4]:
-            found.append(F.leaky_relu(conv(torch.cat(found, 1)), 0.2))
-        return x + 0.2 * self.convs[4](torch.cat(found, 1))
+            features.append(F.leaky_relu(conv(torch.cat(features, 1)), 0.2))
+        return x + 0.2 * self.convs[4](torch.cat(features, 1))
 
 
 class RRDB(nn.Module):
@@ -95,3 +97,17 @@ class DBGAN(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+_RENAMES = (
+    (r"^model\.(0|2|4)\.", looked_up("0 2 4", "head. before_tail. tail.")),
+    (r"^model\.1\.sub1\.", "body."),
+    (r"^model\.1\.sub2\.0\.", "body.16."),
+    (r"\.RDB(\d)\.conv(\d)\.0\.", less(1, ".dense.{}.convs.{}.")),
+)
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "dbgan": Published("HDCVLab/Deblurring-by-Realistic-Blurring", "G.pth", _RENAMES),
+}
+"""Network -> what its project published, or why there is nothing to import."""

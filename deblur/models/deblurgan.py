@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.published import BUFFERS, Published, less, looked_up
 
 
 @dataclass(frozen=True)
@@ -99,3 +100,26 @@ class DeblurGAN(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+_RENAMES = (
+    (r"^model\.(\d+)\.conv_block\.1\.", less(10, "body.{}.body.0.")),
+    (r"^model\.(\d+)\.conv_block\.[56]\.", less(10, "body.{}.body.4.")),  # without and with dropout before it
+    (r"^model\.(\d+)\.", looked_up("1 4 7 19 22 26", "head.0. down.0. down.3. up.0. up.3. tail.")),
+)
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "deblurgan": Published(
+        "KupynOrest/DeblurGAN",
+        "latest_net_G.pth",
+        _RENAMES,
+        # Normalisation by the image's own statistics cancels the biases before it and needs no running ones.
+        unused=rf"model\.(?:1|4|7|19|22)\.bias|.*\.conv_block\.\d\.bias|.*\.{BUFFERS}",
+        cautions=(
+            "the project's test resizes and crops images and leaves dropout active; both are off here",
+            "weights of the project's later code, whose blocks have one convolution, do not fit",
+        ),
+    ),
+}
+"""Network -> what its project published, or why there is nothing to import."""

@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from torchvision.models import MobileNetV2
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.published import BUFFERS, Published, Tensors, less, looked_up
 
 STAGES = ((0, 2), (2, 4), (4, 7), (7, 11), (11, 16))
 """First and last-plus-one of MobileNetV2's layers at sizes 1/2, 1/4, 1/8, 1/16, 1/32."""
@@ -117,3 +118,43 @@ class DeblurGANv2(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+def _finest_first(tensors: Tensors) -> Tensors:
+    """DeblurGAN-v2 joins the features of its four heads from coarse to fine, the network here from fine to coarse."""
+    weight = tensors["smooth.0.weight"]
+    return tensors | {"smooth.0.weight": weight.unflatten(1, (4, -1)).flip(1).flatten(1, 2)}
+
+
+_RENAMES = (
+    (r"(?<=\.1\.conv\.)(\d)(?=\.)", looked_up("0 1 3 4", "0.0 0.1 1 2")),  # the one block that does not expand
+    (r"(?<!\.1\.conv\.)(?<=\.conv\.)(\d)(?=\.)", looked_up("0 1 3 4 6 7", "0.0 0.1 1.0 1.1 2 3")),
+    (r"^fpn\.features(?=\.[01]\.)", "backbone.0"),
+    (r"^fpn\.features(?=\.[23]\.)", "backbone.1"),
+    (r"^fpn\.features(?=\.[4-6]\.)", "backbone.2"),
+    (r"^fpn\.features(?=\.(?:[7-9]|10)\.)", "backbone.3"),
+    (r"^fpn\.features(?=\.1[1-5]\.)", "backbone.4"),
+    (r"^fpn\.lateral(\d)\.", r"laterals.\1."),
+    (r"^fpn\.td(\d)\.", less(1, "mix.{}.")),
+    (r"^head(\d)\.block0\.", less(1, "heads.{}.0.")),
+    (r"^head(\d)\.block1\.", less(1, "heads.{}.2.")),
+    (r"^final\.", "tail."),
+)
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "deblurgan_v2": Published(
+        "VITA-Group/DeblurGANv2",
+        "fpn_mobilenet.h5",
+        _RENAMES,
+        # `enc0` to `enc4` list the backbone again; its last blocks lead nowhere.
+        unused=rf"fpn\.enc\d\..*|fpn\.features\.1[678]\..*|(?:fpn\.td\d|smooth2?)\.(?:0\.bias|1\.{BUFFERS})",
+        convert=_finest_first,
+        cautions=(
+            "the project predicts in training mode: its backbone normalises by each image's statistics, here by the "
+            "running ones in the file",
+            "the project pads images with grey, here they are reflected",
+        ),
+    ),
+}
+"""Network -> what its project published, or why there is nothing to import."""

@@ -119,9 +119,9 @@ class DeformConv2d(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.offset(x)
-        offset = found[:, : 2 * self.taps]
-        mask = torch.sigmoid(found[:, 2 * self.taps :]) if self.modulated else None
+        predicted = self.offset(x)
+        offset = predicted[:, : 2 * self.taps]
+        mask = torch.sigmoid(predicted[:, 2 * self.taps :]) if self.modulated else None
         return deform_conv2d(x, offset, self.weight, self.bias, mask=mask, padding=self.kernel // 2)
 
     def extra_repr(self) -> str:

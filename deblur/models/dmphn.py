@@ -1,10 +1,15 @@
-"""Deep multi-patch hierarchical network (DMPHN; Zhang, Dai, Li, Koniusz; CVPR 2019), model 1-2-4-8.
+"""Deep multi-patch hierarchical network (DMPHN; Zhang, Dai, Li, Koniusz; CVPR 2019): model 1-2-4-8 and Stack(4)-DMPHN.
 
 The idea in five lines. The image is cut into 8, 4, 2 and 1 patches; each level has an encoder and a decoder of its own.
 From the finest cut on, a level encodes its patches, joins neighbours' features into the patches of the next level,
 adds the features that came before, and decodes what is to be added to the blurred image there. So small parts are
 restored first and the whole image last, all at full resolution: no image is ever resized. The last level predicts the
-image, and only it is supervised. `dmphn_stack4` puts four such hierarchies (1-2-4) one after another.
+image, and only it is supervised.
+
+Stack(4)-DMPHN, `dmphn_stack4`: four hierarchies 1-2-4 in a row, each with weights of its own. The next one takes the
+restoration before as its input and does the same again. Each level adds to its features those of the same level one
+hierarchy before. All four restorations are supervised, the last is the result. The paper finds that stacking helps
+where a finer cut (16 patches) no longer does.
 
 Stages and shapes of one level, for a patch of 256x256:
 
@@ -16,12 +21,16 @@ Stages and shapes of one level, for a patch of 256x256:
              2 residual blocks; conv 3x3, 32->3             (3, 256, 256)
 
 Size: 7,232,524 parameters = 28.93 MB (four levels of 1,808,131); printed 29.0 MB (SimpleNet, Table 2).
+`dmphn_stack4`: 21,697,572 = 86.79 MB (4 x 3 levels); printed 86.8 MB (attentive, Table 1).
 
 Readings (stated: in the paper or in the authors' published code)
     Patches 1x1, 2x1, 2x2, 4x2 (rows x columns); encoders see one patch, decoders two joined         stated
     15 convolutions in an encoder, 3x3, widths 32/64/128; a decoder mirrors it; no encoder skips      stated
     ReLU inside residual blocks only; none after strided convolutions and deconvolutions              stated
     Images shifted by -0.5; weights normal with deviation 0.5 sqrt(2 / (k^2 out)), biases 0           stated
+    Stack: features of the hierarchy before are added at the same level                               stated
+    From the second hierarchy on, the first one's restoration is added to what level 2 decodes        stated (code only)
+    All restorations of a stack supervised alike                                                      stated
     Reflect padding to a multiple of 4 times the rows of the finest cut                               chosen
     The `identity` start is ours and belongs to the short recipes: see `start_at_identity`
 """
@@ -35,6 +44,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.published import Published, less, looked_up
 
 GRIDS = ((1, 1), (2, 1), (2, 2), (4, 2))
 """Rows and columns of patches at levels 1 to 4."""
@@ -122,17 +132,17 @@ class MultiPatch(nn.Module):
             earlier: in a stack, the features that the hierarchy before returned.
             first: in a stack, the restoration of its first hierarchy; added to what level 2 decodes.
         """
-        features, residual, found = 0.0, 0.0, []
+        features, residual, by_level = 0.0, 0.0, []
         for number in reversed(range(len(self.levels))):
             level, grid, above = self.levels[number], GRIDS[number], GRIDS[max(number - 1, 0)]
             features = features + join(level.encoder(split(image + residual, *grid)), *grid)
             if earlier is not None:
-                features = features + earlier[len(found)]
+                features = features + earlier[len(by_level)]
             residual = join(level.decoder(split(features, *above)), *above)
             if number == 1:
                 residual = residual + first
-            found.append(features)
-        return residual, found  # type: ignore[return-value]  # there is at least one level
+            by_level.append(features)
+        return residual, by_level  # type: ignore[return-value]  # there is at least one level
 
 
 class DMPHN(nn.Module):
@@ -204,5 +214,66 @@ def phases(channels: int) -> list[tuple[int, int, int, int]]:
     return [(4 * c + 2 * dy + dx, c, dy, dx) for c, dy, dx in product(range(channels), range(2), range(2))]
 
 
+@dataclass(frozen=True)
+class StackConfig:
+    stack: int = 4  # hierarchies
+    levels: int = 3  # of each: 1-2-4
+    widths: tuple[int, int, int] = (32, 64, 128)  # channels at sizes 1, 1/2, 1/4
+    blocks: int = 2  # residual blocks at each size
+    init: str = "normal"  # or "identity"
+
+
+class StackDMPHN(nn.Module):
+    """The network: (N,3,H,W) in [0,1], any H and W -> the restorations of all hierarchies, the last one first."""
+
+    def __init__(self, config: StackConfig):
+        super().__init__()
+        self.config = config
+        self.stack = nn.ModuleList(MultiPatch(config.levels, config.widths, config.blocks) for _ in range(config.stack))
+        start(list(self.stack), config.init)
+
+    def forward(self, blurred: Tensor) -> tuple[Tensor, ...]:
+        height, width = blurred.shape[-2:]
+        image = pad_to_multiple(blurred, 4 * GRIDS[self.config.levels - 1][0]) - 0.5
+        features, outputs = None, []
+        for hierarchy in self.stack:
+            image, features = hierarchy(image, features, outputs[0] if outputs else 0.0)
+            outputs.append(image)
+        return tuple(output[..., :height, :width] + 0.5 for output in reversed(outputs))
+
+
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+_RENAMES = (
+    (r"^(encoder|decoder)_lv(\d)\.", less(1, "hierarchy.levels.{1}.{0}.")),
+    (r"^(encoder|decoder)_s(\d)_lv(\d)\.", less(1, "stack.{1}.levels.{2}.{0}.")),
+    (
+        r"(?<=\.)layer(\d+)(?=\.)",
+        looked_up(
+            "1 2 3 5 6 7 9 10 11 13 14 16 17 18 20 21 22 24",
+            "head body1.0 body1.1 down1 body2.0 body2.1 down2 body3.0 body3.1 "
+            "body3.0 body3.1 up2 body2.0 body2.1 up1 body1.0 body1.1 tail",
+        ),
+    ),
+    (r"(\.body\d\.\d)\.0\.", r"\1.conv1."),
+    (r"(\.body\d\.\d)\.2\.", r"\1.conv2."),
+)
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "dmphn": Published(
+        "HongguangZhang/DMPHN-cvpr19-master",
+        "checkpoints/DMPHN_1_2_4_8, with encoder_lv1.pkl to decoder_lv4.pkl",
+        _RENAMES,
+        parts=r"(en|de)coder_lv\d",
+    ),
+    "dmphn_stack4": Published(
+        "HongguangZhang/DMPHN-cvpr19-master",
+        "checkpoints/SDNet4, with encoder_s1_lv1.pkl to decoder_s4_lv3.pkl",
+        _RENAMES,
+        parts=r"(en|de)coder_s\d_lv\d",
+    ),
+}
+"""Network -> what its project published, or why there is nothing to import."""

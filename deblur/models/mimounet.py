@@ -1,10 +1,10 @@
-"""Multi-input multi-output U-Net (MIMO-UNet; Cho, Ji, Hong, Jung, Ko; ICCV 2021).
+"""Multi-input multi-output U-Net (MIMO-UNet and MIMO-UNet+; Cho, Ji, Hong, Jung, Ko; ICCV 2021).
 
 The idea in five lines. Coarse to fine inside one U-Net instead of one network a scale. The encoder also takes the
 blurred image at 1/2 and 1/4 (shallow convolutional modules, SCM, whose features a feature attention module, FAM,
 merges); the decoder predicts a residual image at every size. Asymmetric feature fusion (AFF) gives each skip the
 features of all three encoder levels. The loss is the absolute error at all sizes, of the images and of their Fourier
-transforms. `mimounet_plus` has 20 residual blocks a level instead of 8.
+transforms. MIMO-UNet+, `mimounet_plus`, has 20 residual blocks a level instead of 8, and a little dropout.
 
 Stages and shapes at 256x256:
 
@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.published import Published, mirrored
 
 
 @dataclass(frozen=True)
@@ -154,5 +155,38 @@ class MIMOUNet(nn.Module):
         return tuple(x[..., : -(-height // 2**i), : -(-width // 2**i)] for i, x in enumerate(outputs))
 
 
+@dataclass(frozen=True)
+class PlusConfig(Config):
+    blocks: int = 20  # residual blocks a level, in encoder and decoder
+    dropout: float = 0.1  # share of the fused channels dropped in training
+
+
+class MIMOUNetPlus(MIMOUNet):
+    """MIMO-UNet+: more residual blocks, and a little dropout against overfitting."""
+
+
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+_RENAMES = (
+    (r"\.(?:main|conv)\.(\d)\.main\.0\.", r".body.\1.0."),
+    (r"^Encoder\.(\d)\.layers\.", r"encoder.\1."),
+    (r"^Decoder\.(\d)\.layers\.", mirrored(2, "decoder.{}.")),
+    (r"^feat_extract\.([0-2])\.main\.", r"heads.\1."),
+    (r"^feat_extract\.([34])\.main\.", mirrored(4, "ups.{}.")),
+    (r"^feat_extract\.5\.main\.0\.", "images.0."),
+    (r"^ConvsOut\.(\d)\.main\.0\.", mirrored(2, "images.{}.")),
+    (r"^Convs\.(\d)\.main\.", mirrored(1, "joins.{}.")),
+    (r"^AFFs\.", "affs."),
+    (r"^FAM(\d)\.merge\.main\.", mirrored(2, "fams.{}.merge.")),
+    (r"^SCM(\d)\.conv\.main\.", mirrored(2, "scms.{}.merge.")),
+    (r"^SCM(\d)\.", mirrored(2, "scms.{}.")),
+)
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "mimounet": Published("chosj95/MIMO-UNet", "MIMO-UNet.pkl", _RENAMES),
+    "mimounet_plus": Published("chosj95/MIMO-UNet", "MIMO-UNetPlus.pkl", _RENAMES),
+}
+"""Network -> what its project published, or why there is nothing to import."""

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from deblur.models.dmphn import join, split
 from deblur.models.layers import halve, pad_to_multiple
+from deblur.models.published import Published, less, looked_up
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,13 @@ class Encoder(nn.Module):
         self.csff_dec = nn.ModuleList(conv(width, width, 1) for width in widths if csff)
 
     def forward(self, x: Tensor, encoded: list[Tensor] = (), decoded: list[Tensor] = ()) -> list[Tensor]:
-        found = []
+        features = []
         for i, level in enumerate(self.levels):
             x = level(self.downs[i - 1](halve(x)) if i else x)
             if encoded:
                 x = x + self.csff_enc[i](encoded[i]) + self.csff_dec[i](decoded[i])
-            found.append(x)
-        return found
+            features.append(x)
+        return features
 
 
 class Decoder(nn.Module):
@@ -116,10 +117,10 @@ class Decoder(nn.Module):
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
 
     def forward(self, encoded: list[Tensor]) -> list[Tensor]:
-        found = [self.levels[-1](encoded[-1])]
+        features = [self.levels[-1](encoded[-1])]
         for i in reversed(range(len(self.skips))):
-            found.insert(0, self.levels[i](self.ups[i](found[0]) + self.skips[i](encoded[i])))
-        return found
+            features.insert(0, self.levels[i](self.ups[i](features[0]) + self.skips[i](encoded[i])))
+        return features
 
 
 class SAM(nn.Module):
@@ -212,3 +213,33 @@ class MPRNet(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+_RENAMES = (
+    (r"\.body\.0\.weight$", ".conv1.weight"),  # of a channel attention block
+    (r"\.body\.2\.weight$", ".conv2.weight"),
+    (r"\.CA\.conv_du\.0\.", ".squeeze."),
+    (r"\.CA\.conv_du\.2\.", ".excite."),
+    (r"^.*\.body\.1\.weight$", "act.weight"),  # one PReLU, listed in every block
+    (r"^shallow_feat(\d)\.", less(1, "shallow.{}.")),
+    (r"^stage(\d)_(encoder|decoder)\.", less(1, "{1}s.{0}.")),
+    (r"\.(?:en|de)coder_level(\d)\.", less(1, ".levels.{}.")),
+    (r"\.skip_attn(\d)\.", less(1, ".skips.{}.")),
+    (r"\.down(\d)\d\.down\.1\.", less(1, ".downs.{}.")),
+    (r"\.up\d(\d)\.up\.1\.", less(1, ".ups.{}.conv.")),
+    (r"\.(csff_enc|csff_dec)(\d)\.", less(1, ".{0}.{1}.")),
+    (r"^sam(\d)\d\.(conv\d)\.", less(1, "sams.{0}.{1}.")),
+    (r"(?<=^sams\.\d\.)(conv\d)", looked_up("conv1 conv2 conv3", "features image attention")),
+    (r"^concat(\d)\d\.", less(1, "joins.{}.")),
+    (r"^stage3_orsnet\.", "orsnet."),
+    (r"\.orb(\d)\.", less(1, ".orbs.{}.")),
+    (r"\.up_(enc|dec)1\.up\.1\.", r".from_\1.1.0.conv."),
+    (r"\.up_(enc|dec)2\.(\d)\.up\.1\.", r".from_\1.2.\2.conv."),
+    (r"\.conv_(enc|dec)(\d)\.", less(1, ".from_{0}.{1}.{1}.")),
+)
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "mprnet": Published("swz30/MPRNet", "model_deblurring.pth", _RENAMES),
+}
+"""Network -> what its project published, or why there is nothing to import."""

@@ -33,6 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple
+from deblur.models.published import Published, less, unit_range
 
 
 @dataclass(frozen=True)
@@ -121,3 +122,30 @@ def start_at_identity(scale: Scale) -> None:
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+_RENAMES = (
+    (r"^body_models\.(\d)\.body\.", r"scales.\1."),
+    (r"^(scales\.\d)\.0\.", r"\1.head."),
+    (r"^(scales\.\d)\.20\.", r"\1.tail."),
+    (r"(?<=^scales\.\d\.)(\d+)\.body\.", less(1, "body.{}.")),
+    (r"(\.body\.\d+)\.0\.", r"\1.conv1."),
+    (r"(\.body\.\d+)\.2\.", r"\1.conv2."),
+    (r"^conv_end_models\.(\d)\.uppath\.", less(1, "ups.{}.")),
+)
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "mscnn": Published(
+        "SeungjunNah/DeepDeblur-PyTorch",
+        "models/model-*.pt of GOPRO_L1",
+        _RENAMES,
+        convert=unit_range,
+        cautions=(
+            "the project halves images with a Gaussian pyramid, here they are means of 2x2 pixels",
+            "the images of the training are taken to be in [0,255], the project's default; the file does not say",
+            "the project trains on blur_gamma of GoPro by default",
+        ),
+    ),
+}
+"""Network -> what its project published, or why there is nothing to import."""

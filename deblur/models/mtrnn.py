@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.published import Published, less, looked_up, unit_range
 
 MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of photographs."""
@@ -127,3 +128,39 @@ class MTRNN(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+_RENAMES = (
+    (r"\.stem\.0\.", ".conv1."),
+    (r"\.stem\.2\.", ".conv2."),
+    (
+        r"^(conv\d_[1c]|img_prd)\.0(?=\.)",
+        looked_up(
+            "conv1_1 conv2_1 conv2_c conv3_1 conv3_c conv5_1 conv5_c conv6_1 conv6_c img_prd",
+            "head down1 enc2.join down2 enc3.join up2 dec2.join up1 dec1.join tail",
+        ),
+    ),
+    (r"^conv1_(\d)\.", less(2, "enc1.{}.")),
+    (r"^conv2_(\d)\.", less(2, "enc2.body.{}.")),
+    (r"^conv3_(\d)\.", less(2, "enc3.body.{}.")),
+    (r"^conv4_(\d)\.", less(1, "middle.{}.")),
+    (r"^conv5_(\d)\.", less(2, "dec2.body.{}.")),
+    (r"^conv6_(\d)\.", less(2, "dec1.body.{}.")),
+)
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "mtrnn": Published(
+        "Dong1P/MTRNN",
+        "model_best.pt",
+        _RENAMES,
+        fixed={
+            "sub_mean.weight": torch.eye(3),
+            "sub_mean.bias": -255 * torch.tensor(MEAN),
+            "add_mean.weight": torch.eye(3),
+            "add_mean.bias": 255 * torch.tensor(MEAN),
+        },
+        convert=unit_range,
+    ),
+}
+"""Network -> what its project published, or why there is nothing to import."""

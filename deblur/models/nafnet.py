@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.published import Published, looked_up
 
 
 @dataclass(frozen=True)
@@ -120,3 +121,26 @@ class NAFNet(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+_RENAMES = (
+    (
+        r"^(intro|ending|encoders|middle_blks|decoders)\.",
+        looked_up("intro ending encoders middle_blks decoders", "head. tail. encoder. middle. decoder."),
+    ),
+    (
+        r"(?<=\.)(conv\d|sca\.1)(?=\.)",
+        looked_up("conv1 conv2 conv3 sca.1 conv4 conv5", "widen1 depthwise narrow1 attention widen2 narrow2"),
+    ),
+)
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "nafnet": Published(
+        "megvii-research/NAFNet",
+        "NAFNet-GoPro-width32.pth",
+        _RENAMES,
+        cautions=("the project's test takes the attention's means over windows of 384 px, here over the whole image",),
+    ),
+}
+"""Network -> what its project published, or why there is nothing to import."""

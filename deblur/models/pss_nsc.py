@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple, xavier_
+from deblur.models.published import TENSORFLOW, Published
 from deblur.models.srn import Down
 
 
@@ -128,3 +129,9 @@ class PSSNSC(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "pss_nsc": TENSORFLOW,
+}
+"""Network -> what its project published, or why there is nothing to import."""

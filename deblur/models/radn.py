@@ -64,9 +64,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deblur import paths
+from deblur import writing
 from deblur.models.deform import DeformConv2d
 from deblur.models.layers import pad_to_multiple
+from deblur.models.published import UNKNOWN, Published
 
 FAMILIES = ("dense", "residual")
 DECODERS = ("deformable", "ordinary", "bottleneck")
@@ -378,9 +379,9 @@ class RADN(nn.Module):
 
     def __init__(self, config: Config):
         super().__init__()
-        for name, known in (("family", FAMILIES), ("decoder", DECODERS), ("trunk", TRUNKS)):
-            if getattr(config, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(config, name)!r}; choose one of {', '.join(known)}")
+        for name, valid in (("family", FAMILIES), ("decoder", DECODERS), ("trunk", TRUNKS)):
+            if getattr(config, name) not in valid:
+                raise ValueError(f"unknown {name} {getattr(config, name)!r}; choose one of {', '.join(valid)}")
         self.config = config
         if config.family == "dense":
             self.body = DenseNetwork(
@@ -478,16 +479,18 @@ def load_pretrained(network: RADN, path: Path) -> None:
     if any(getattr(config, name) != getattr(full, name) for name in wanted):
         needed = ", ".join(f"{name}={getattr(full, name)!r}" for name in wanted)
         raise ValueError(f"DenseNet-121's weights fit full width only: {needed}")
-    found = torch.load(path, map_location="cpu", weights_only=True)
+    pretrained = torch.load(path, map_location="cpu", weights_only=True)
     # Files of 2017 say "norm.1" where the network's modules are called "norm1".
-    found = {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)", r"\1", name): value for name, value in found.items()}
+    pretrained = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))\.(?=[12]\.)", r"\1", name): value for name, value in pretrained.items()
+    }
     state, problems = {}, []
     for name, tensor in network.body.encoder.state_dict().items():
         source = densenet_name(name)
-        if source not in found and not name.endswith("num_batches_tracked"):  # which old files lack
+        if source not in pretrained and not name.endswith("num_batches_tracked"):  # which old files lack
             problems.append(f"missing {source}")
             continue
-        value = found.get(source, tensor)
+        value = pretrained.get(source, tensor)
         value = fold_stem(value) if source == "features.conv0.weight" and value.shape[-2:] == (7, 7) else value
         if value.shape != tensor.shape:
             problems.append(f"{source} gives {tuple(value.shape)}, the encoder has {tuple(tensor.shape)}")
@@ -517,7 +520,7 @@ def download_pretrained(path: Path) -> Path:
     from torchvision.models import DenseNet121_Weights
 
     state = DenseNet121_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-    with paths.replacing(path) as draft:
+    with writing.replacing(path) as draft:
         torch.save(state, draft)
     return path
 
@@ -542,3 +545,9 @@ LAYOUTS = {
     "no_stem_pool": {"stem_pool": False},
 }
 """Other readings of the text, e.g. `build("radn", **LAYOUTS["no_stem_pool"])`; never trained here."""
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "radn": UNKNOWN,
+}
+"""Network -> what its project published, or why there is nothing to import."""

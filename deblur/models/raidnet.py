@@ -57,6 +57,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple, xavier_
+from deblur.models.published import UNKNOWN, Published
 
 MASK_AXES = ("positions", "heads")
 MASK_SCALES = ("area", "max", "none")
@@ -240,8 +241,8 @@ class Adjacency(nn.Module):
         symmetric = parts.mean(pooled) - parts.amax(pooled)  # (N, A, C/A), or (N, C/A)
         if self.kind == "regions":
             symmetric = symmetric.mT  # (N, C/A, A): one column a region
-        found = self.conv(symmetric.reshape(n, symmetric.shape[1], -1, 1))
-        return found.reshape(n, a, a).softmax(1)
+        logits = self.conv(symmetric.reshape(n, symmetric.shape[1], -1, 1))
+        return logits.reshape(n, a, a).softmax(1)
 
 
 class GraphGeneration(nn.Module):
@@ -293,13 +294,13 @@ class RAIDNet(nn.Module):
 
     def __init__(self, config: Config):
         super().__init__()
-        for what, value, known in (
+        for name, value, valid in (
             ("init", config.init, ("xavier", "identity")),
             ("block", config.block, BLOCKS),
             ("number of stages", config.stages, (1, 2)),
         ):
-            if value not in known:
-                raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(map(str, known))}")
+            if value not in valid:
+                raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(str, valid))}")
         self.config = config
         channels = round(config.base_channels * config.size)
         self.stages = nn.ModuleList(
@@ -381,3 +382,9 @@ VARIANTS = {
     "adjacency_identity": {"adjacency": "identity"},
 }
 """Variant, named after table and row -> its differences from `Config()`; the rest are other readings."""
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "raidnet": UNKNOWN,
+}
+"""Network -> what its project published, or why there is nothing to import."""

@@ -51,6 +51,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple
 from deblur.models.mprnet import CAB, SAM, Up
+from deblur.models.published import UNKNOWN, Published
 
 RDMS = ("recursive", "parallel_sum", "concat")
 CEMS = ("full", "no_guidance", "concat", "sum")
@@ -335,10 +336,10 @@ class SGENet(nn.Module):
 
     def __init__(self, config: Config):
         super().__init__()
-        for field, known in (("rdm", RDMS), ("cem", CEMS), ("csam", CSAMS), ("stages", (1, 2)), ("init", INITS)):
-            if getattr(config, field) not in known:
+        for field, valid in (("rdm", RDMS), ("cem", CEMS), ("csam", CSAMS), ("stages", (1, 2)), ("init", INITS)):
+            if getattr(config, field) not in valid:
                 raise ValueError(
-                    f"unknown {field} {getattr(config, field)!r}; choose one of {', '.join(map(str, known))}"
+                    f"unknown {field} {getattr(config, field)!r}; choose one of {', '.join(map(str, valid))}"
                 )
         self.config = config
         self.stages = nn.ModuleList(Stage(config, second=bool(t)) for t in range(config.stages))
@@ -409,3 +410,9 @@ VARIANTS = {
     "single_stage_4_rdms": {"stages": 1, "deepen": 2},
 }
 """Variant -> its differences from `Config()`. The paper's ablation tables are lost: the names are ours."""
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "sgenet": UNKNOWN,
+}
+"""Network -> what its project published, or why there is nothing to import."""

@@ -68,6 +68,7 @@ from torch import Tensor, nn
 
 from deblur.models.deform import DeformConv2d
 from deblur.models.layers import pad_to_multiple
+from deblur.models.published import UNKNOWN, Published
 from deblur.models.srn import SRN
 
 CONTEXTS = ("lgcr", "rb", "nonlocal", "tt", "none")
@@ -210,8 +211,8 @@ class NonLocal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         queries, keys, values = (layer(x).flatten(2) for layer in (self.theta, self.phi, self.g))  # (N,C/2,HW)
         rows = queries.split(max(self.limit // queries.shape[2], 1), dim=2)
-        found = [torch.softmax(row.mT @ keys, dim=2) @ values.mT for row in rows]  # (N,rows,C/2)
-        return x + self.out(torch.cat(found, 1).mT.unflatten(2, x.shape[-2:]))
+        attended = [torch.softmax(row.mT @ keys, dim=2) @ values.mT for row in rows]  # (N,rows,C/2)
+        return x + self.out(torch.cat(attended, 1).mT.unflatten(2, x.shape[-2:]))
 
 
 class TT(nn.Module):
@@ -329,10 +330,10 @@ def _check(config: Config) -> None:
         "up_kernel": (3, 4),
         "init": ("default", "identity"),
     }
-    for name, known in choices.items():
+    for name, valid in choices.items():
         value = getattr(config, name)
-        if value not in known:
-            raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(str, known))}")
+        if value not in valid:
+            raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(str, valid))}")
 
 
 @torch.no_grad()
@@ -394,3 +395,11 @@ LAYOUTS = {
     },
 }
 """Other layouts that print as 25.1 MB too -> their differences from `Config()`, as overrides for `build`."""
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "simplenet": UNKNOWN,
+    "srn_lgcr": "a combination of SimpleNet's paper; " + UNKNOWN,
+    "srn_pvb": "a combination of SimpleNet's paper; " + UNKNOWN,
+}
+"""Network -> what its project published, or why there is nothing to import."""

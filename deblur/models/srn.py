@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple, xavier_
+from deblur.models.published import TENSORFLOW, Published
 
 
 @dataclass(frozen=True)
@@ -196,3 +197,9 @@ VARIANTS = {
     "no_lstm": {"lstm": False},
 }
 """Variant -> its differences from `Config()`."""
+
+
+PUBLISHED: dict[str, Published | str] = {
+    "srn": TENSORFLOW,
+}
+"""Network -> what its project published, or why there is nothing to import."""

@@ -1,0 +1,7 @@
+"""`python -m deblur.cli`."""
+
+import sys
+
+from deblur.cli import main
+
+sys.exit(main())

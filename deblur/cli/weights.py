@@ -1,0 +1,116 @@
+"""`deblur weights`: released ones, and those that other projects published."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deblur.cli import options
+from deblur.cli.options import Commands, used
+from deblur.talk import document, table
+
+if TYPE_CHECKING:
+    from deblur.weights.cards import Card
+
+
+def add(commands: Commands) -> None:
+    weights = commands.add_parser("weights", help="released weights, and those that other projects published")
+    verbs = weights.add_subparsers(required=True, metavar="WHAT")
+    show = verbs.add_parser("list", help="the networks that 'deblur restore' knows by name")
+    options.add_json(show)
+    show.set_defaults(run=_list)
+    take = verbs.add_parser("import", help="translate a downloaded checkpoint, for 'deblur evaluate --weights'")
+    take.add_argument("network", metavar="NETWORK", help="mprnet, nafnet, ...")
+    take.add_argument("file", type=Path, metavar="FILE", help="the checkpoint, or the folder of a network's parts")
+    take.add_argument("--variant", default="paper", help="of the network (default: paper)")
+    take.add_argument("--out", type=Path, help="safetensors file; its card is written beside it (default: beside FILE)")
+    take.add_argument("--overwrite", action="store_true", help="replace an earlier import; never other weights")
+    take.set_defaults(run=_import)
+    give = verbs.add_parser("release", help="round a finished training to half precision, score it and write its card")
+    give.add_argument("network", metavar="NETWORK", help="attentive, ...")
+    give.add_argument("name", help="of the released files, e.g. attentive-bench")
+    give.add_argument("--overwrite", action="store_true", help="replace an earlier release of that name")
+    give.add_argument("--default", action="store_true", help="what 'deblur restore' takes unless told otherwise")
+    options.add_run(give)
+    give.set_defaults(run=_release, scale="bench")
+
+
+def _list(given: argparse.Namespace) -> None:
+    from deblur import paths
+    from deblur.weights import released
+
+    folder, cards = paths.weights_dir(), released.cards()
+    default = released.find().stem if cards else ""
+    facts = [_facts(name, card, folder, default) for name, card in cards.items()]
+    if given.json:
+        document(facts)
+    elif not cards:
+        raise FileNotFoundError(f"{folder} holds no weights that can be used")
+    else:
+        print(_listed(facts), *_limits(cards), sep="\n")
+
+
+def _facts(name: str, card: "Card", folder: Path, default: str) -> dict[str, object]:
+    """What is listed of a network, as plain values; None is what its card does not say."""
+    return {
+        "name": name,
+        "default": name == default,
+        "network": card.network,
+        "variant": card.variant,
+        "scale": card.scale,
+        "parameters": card.parameters,
+        "size_mb": round((folder / f"{name}.safetensors").stat().st_size / 1e6, 3),
+        "gain_db": card.gain_db,
+        "steps": card.steps,
+        "device": (card.training or {}).get("device"),
+        "limits": card.limits or [],
+    }
+
+
+def _listed(facts: list[dict]) -> str:
+    titles = ["", "name", "network", "parameters", "size", "gain", "trained for"]
+    rows = [
+        [
+            "*" if entry["default"] else "",
+            entry["name"],
+            entry["network"],
+            "" if entry["parameters"] is None else f"{entry['parameters']:,}",
+            f"{entry['size_mb']:.1f} MB",
+            "" if entry["gain_db"] is None else f"{entry['gain_db']:+.2f} dB",
+            "" if entry["steps"] is None else f"{entry['steps']:,} steps ({entry['device'] or 'device unknown'})",
+        ]
+        for entry in facts
+    ]
+    note = "* is taken by 'deblur restore' unless --model NAME says otherwise; gains are over the blurred input"
+    return f"{table(titles, rows)}\n\n{note}"
+
+
+def _limits(cards: "Mapping[str, Card]") -> list[str]:
+    """Each sentence once, with the networks that it is about where these are not all."""
+    about: dict[str, list[str]] = {}
+    for name, card in cards.items():
+        for sentence in card.limits or []:
+            about.setdefault(sentence, []).append(name)
+    whose = {text: "" if len(names) == len(cards) else f" ({', '.join(names)})" for text, names in about.items()}
+    return [f"- {text}{names}" for text, names in whose.items()]
+
+
+def _import(given: argparse.Namespace) -> None:
+    from deblur import models
+    from deblur.weights import cards, importing
+
+    with used():
+        models.config(given.network, given.variant)
+    out = importing.import_published(given.network, given.file, given.variant, given.out, given.overwrite)
+    print(out, cards.beside(out), sep="\n")
+
+
+def _release(given: argparse.Namespace) -> None:
+    plan = options.plan(given)
+    from deblur import release, runs
+    from deblur.weights import cards
+
+    if not runs.is_complete(plan):
+        raise ValueError(f"{plan.folder} holds no finished training: run 'deblur train' with the same options first")
+    path = release.release(runs.Run(plan), given.name, given.default, given.overwrite)
+    print(path, cards.beside(path), sep="\n")

@@ -1,0 +1,164 @@
+"""Figures and widgets."""
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+import numpy as np
+from IPython.display import Image, Markdown, display
+from matplotlib.figure import Figure
+
+from deblur.evaluation import metrics
+from deblur.explore.blurs import KINDS, Choice, Exposed, photographs
+from deblur.explore.networks import Trained
+from deblur.figures import explore as draw
+from deblur.figures import heat, panels, sharpest_difference
+from deblur.figures import raidnet as raidnet_figures
+
+
+def truth_figure(seen: Exposed) -> Figure:
+    """The blurred frame and the truth about it."""
+    truth = seen.truth
+    if truth is None:
+        return panels([[seen.blurred]], ["really blurred: its true motion is unknown"], width=6)
+    return draw.truth(seen.blurred, truth.sharp, truth.displacement, truth.path_px, truth.label, truth.trajectories)
+
+
+@dataclass(frozen=True)
+class Loupe:
+    """What is enlarged: around which place, as shares of width and height, and how many times."""
+
+    x: float = 0.5
+    y: float = 0.5
+    times: float = 4.0
+
+
+def worst(seen: Exposed) -> Loupe:
+    """Where blur does most harm; the middle if that is unknown."""
+    if seen.truth is None:
+        return Loupe()
+    y, x = sharpest_difference(seen.blurred, seen.truth.sharp)
+    height, width = seen.blurred.shape[:2]
+    return Loupe(round(float(x) / width, 2), round(float(y) / height, 2))
+
+
+def window(shape: Sequence[int], loupe: Loupe) -> tuple[slice, slice]:
+    """Rows and columns that a loupe shows of an image of this shape; it stays inside."""
+
+    def part(side: int, middle: float) -> slice:
+        length = max(round(side / loupe.times), 1)
+        start = min(max(round(middle * side - length / 2), 0), side - length)
+        return slice(start, start + length)
+
+    return part(shape[0], loupe.y), part(shape[1], loupe.x)
+
+
+def loupe_figure(images: Mapping[str, np.ndarray], loupe: Loupe) -> Figure:
+    """Pictures that `restorations` gave, whole and under the loupe; PSNR is that of whole frames."""
+    sharp = images.get("sharp")
+    psnr = {} if sharp is None else {name: metrics.psnr_db(image, sharp) for name, image in images.items()}
+    labels = {name: f"{value:.2f} dB" for name, value in psnr.items() if name != "sharp"}
+    return draw.loupe(images, window(images["blurred"].shape, loupe), labels)
+
+
+def inside_figure(maps: Mapping[str, Mapping[str, np.ndarray]], seen: Exposed) -> Figure:
+    """Maps of `inside` below the blurred frame and, where it is known, its true path and the cause of its blur."""
+    images = {"blurred": seen.blurred}
+    if seen.truth is not None:
+        length, cause = heat(seen.truth.path_px), raidnet_figures.coloured(seen.truth.label)
+        images |= {"true path (red: long)": length, "cause": cause}
+    return draw.inside(images, maps)
+
+
+def shown(figure: Figure, alt: str) -> Image:
+    """A figure for a cell's output: a JPEG on white, so that notebooks stay small and dark themes legible."""
+    from matplotlib import pyplot
+
+    stream = io.BytesIO()
+    figure.savefig(stream, format="jpeg", dpi=100, facecolor="white", bbox_inches="tight", pil_kwargs={"quality": 85})
+    pyplot.close(figure)
+    return Image(data=stream.getvalue(), format="jpeg", alt=alt)
+
+
+Controls = Mapping[str, widgets.Widget]
+"""Field of a state -> the widget that holds its value."""
+
+
+def blur_controls(start: Choice) -> dict[str, widgets.Widget]:
+    """Widgets that hold a `Choice`; the file, where one is given, goes before the bundled photograph."""
+    wide = widgets.Layout(width="28em")
+    scenes = [(f"{name} ({where})", name) for name, where in photographs().items()]
+    return {
+        "photograph": widgets.Dropdown(options=scenes, value=start.photograph, description="photograph", layout=wide),
+        "file": widgets.Text(
+            placeholder="path of your own instead", description="or file", continuous_update=False, layout=wide
+        ),
+        "kind": widgets.Dropdown(
+            options=[(v, k) for k, v in KINDS.items()], value=start.kind, description="blur", layout=wide
+        ),
+        "length_px": widgets.FloatSlider(
+            start.length_px, min=1, max=24, step=0.5, description="length, px", continuous_update=False
+        ),
+        "seed": widgets.BoundedIntText(start.seed, min=0, max=2**31 - 1, description="seed"),
+    }
+
+
+def chosen(controls: Controls) -> Choice:
+    """The state of `blur_controls`."""
+    values = {name: control.value for name, control in controls.items()}
+    file = values.pop("file").strip()
+    return Choice(**values | ({"photograph": file} if file else {}))
+
+
+def loupe_controls(start: Loupe) -> dict[str, widgets.Widget]:
+    """Sliders that hold a `Loupe`."""
+    ranges = {"x": (0, 1, 0.01), "y": (0, 1, 0.01), "times": (1, 16, 0.5)}
+    return {
+        name: widgets.FloatSlider(
+            getattr(start, name), min=low, max=high, step=step, description=name, continuous_update=False
+        )
+        for name, (low, high, step) in ranges.items()
+    }
+
+
+def loupe_of(controls: Controls) -> Loupe:
+    """The state of `loupe_controls`."""
+    return Loupe(**{name: control.value for name, control in controls.items()})
+
+
+def network_menu(found: Sequence[Trained], chosen: Sequence[Trained]) -> widgets.SelectMultiple:
+    """A list of trained networks, of which several may be chosen."""
+    options = [(network.label, network) for network in found]
+    wide = widgets.Layout(width="36em")
+    return widgets.SelectMultiple(options=options, value=chosen, rows=min(max(len(found), 2), 8), layout=wide)
+
+
+def network_choice(found: Sequence[Trained], chosen: Sequence[Trained]) -> widgets.Dropdown:
+    """A list of trained networks, of which one may be chosen, or none if there is none."""
+    options: list[tuple[str, Trained | None]] = [(network.label, network) for network in found]
+    options = options or [("no trained network", None)]
+    return widgets.Dropdown(options=options, value=(*chosen, *found, None)[0], layout=widgets.Layout(width="36em"))
+
+
+def column(controls: Controls) -> widgets.VBox:
+    """Controls one below the other."""
+    return widgets.VBox(list(controls.values()))
+
+
+def live(make: Callable[[], object], controls: Iterable[widgets.Widget]) -> None:
+    """Show what `make` gives, and in its place what it gives whenever a control changes.
+
+    Without a browser it is shown once. A choice that cannot be shown, such as a file that is not there, is answered
+    with what is wrong.
+    """
+    handle = display(make(), display_id=True)
+
+    def again(_: object) -> None:
+        try:
+            handle.update(make())
+        except (ValueError, OSError) as error:
+            handle.update(Markdown(f"**{error}**"))
+
+    for control in controls:
+        control.observe(again, names="value")

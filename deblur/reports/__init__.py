@@ -1,0 +1,1 @@
+"""Reports beside the papers' tables: what is written under `results/bench/` and `results/growth/`."""

@@ -1,0 +1,135 @@
+"""What a training is, and the key that names it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from deblur import models, paths, recipes
+from deblur.data import bench
+from deblur.data.copies import Data
+from deblur.losses import LOSSES
+from deblur.runs import store
+from deblur.runs.wiring import SOURCES, Parts, assembled, code, drawn, pretrained_code
+from deblur.schedules import SCHEDULES
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training: which network, how, on what.
+
+    Attributes:
+        budget: "main", "row" or "time", see `recipes.recipe`.
+        pretrained: a file of weights to start from, for networks whose module has `load_pretrained`.
+        photos: a folder of sharp photographs to train on besides the bundled scenes, at scale `bench`; empty for
+            `paths.photos_dir()`, which need not be there.
+        options: recipe fields that fit a run to its machine: `precision`, `accumulate`, `compile`, `channels_last`,
+            `workers`. All but the last change the last bits of the weights, and so the key.
+    """
+
+    data: Data
+    name: str
+    variant: str = "paper"
+    scale: str = "mini"
+    budget: str = "main"
+    seed: int = 0
+    pretrained: str = ""
+    photos: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def recipe(self) -> recipes.Recipe:
+        """The recipe; crops come from the tree unless the bundled scenes are asked for and the data are theirs."""
+        recipe = recipes.recipe(self.name, self.variant, self.scale, self.budget)
+        recipe = replace(recipe, **self.options)
+        return recipe if self.data.bundled and self.data.name == "gopro" else replace(recipe, data="tree")
+
+    @cached_property
+    def content(self) -> dict:
+        """Everything the result depends on, as plain JSON values."""
+        config = models.config(self.name, self.variant, **self.recipe.config)
+        content = {  # hashed with its names, which therefore stay
+            "paper": self.name,
+            "config": asdict(config),
+            "recipe": training_part(self.recipe),
+            "seed": self.seed,
+            "data": {
+                "name": self.data.name,
+                "variant": self.data.subset,
+                "fingerprint": self.data.fingerprint,
+            },
+            "code": code(*self.wiring),
+        }
+        if self.pretrained:
+            content["pretrained"] = f"{paths.file_sha256(Path(self.pretrained))[:16]} {pretrained_code(self.name)}"
+        if self.recipe.data == "photographs":
+            content["photographs"] = self.photographs.fingerprint
+        return json.loads(json.dumps(content))
+
+    @cached_property
+    def photographs(self) -> bench.Photographs:
+        """Where the training crops of scale `bench` come from."""
+        folder = Path(self.photos).expanduser() if self.photos else paths.photos_dir()
+        return bench.Photographs(folder if self.photos or folder.is_dir() else None)
+
+    @property
+    def wiring(self) -> tuple[str, str, str, str]:
+        """Names of what decides which code the training reaches: network, loss, schedule and source of data."""
+        return self.name, self.recipe.loss, self.recipe.schedule, self.recipe.data
+
+    @cached_property
+    def key(self) -> str:
+        """Sixteen hexadecimal digits that name the run."""
+        return key_of(self.content)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lies; two variants whose trainings are the same share one folder."""
+        return paths.runs_dir() / self.name / self.key
+
+    @property
+    def files(self) -> store.Folder:
+        """The run's files."""
+        return store.Folder(self.folder, self.key)
+
+    @property
+    def title(self) -> str:
+        """For progress bars and messages."""
+        return f"{self.name} {self.variant} ({self.scale}, {self.recipe.steps} steps, seed {self.seed})"
+
+    def network(self) -> nn.Module:
+        """The untrained network, its weights drawn from the seed."""
+        network = drawn(partial(models.build, self.name, self.variant, **self.recipe.config), self.seed)
+        if self.pretrained:
+            models.load_pretrained(self.name, network, Path(self.pretrained))
+        return network
+
+    def assembled(self, device: torch.device) -> "Parts":
+        """What the training is made of, on the device that trains."""
+        recipe = self.recipe
+        return assembled(self, LOSSES[recipe.loss], SCHEDULES[recipe.schedule], SOURCES[recipe.data], device)
+
+
+def key_of(content: Mapping[str, Any]) -> str:
+    """The key of a run by all that it depends on, see `Plan.content`."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def training_part(recipe: recipes.Recipe) -> dict:
+    """The settings of a recipe that decide the weights and the scored pairs, where they differ from the defaults.
+
+    The rest only watches or speeds up, and a default that a later recipe brings changes nothing for the others.
+    """
+    watching = {"row_steps", "log_every", "checkpoint_every", "validate_every", "workers", "config"}
+    defaults = {entry.name: entry.default for entry in fields(recipe)}
+    return {
+        name: value
+        for name, value in asdict(recipe).items()
+        if name not in watching and value != defaults[name] and value != {}
+    }

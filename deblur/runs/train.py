@@ -1,0 +1,183 @@
+"""One run made, or continued: weights, scores, record."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from tqdm.auto import tqdm
+
+from deblur import evaluation, training, writing
+from deblur.evaluation.complexity import device_name
+from deblur.locks import locked
+from deblur.runs import store
+from deblur.runs.plan import Plan
+from deblur.runs.provenance import provenance
+from deblur.runs.run import FILES, Run, is_complete, scoring, scoring_device
+from deblur.runs.scores import blurred_scores
+from deblur.sealed import DamageError
+from deblur.weights import released, tensors
+
+Progress = Callable[[range], Iterable[int]]
+"""Wraps the steps of a training, for a bar."""
+
+
+UNKNOWN: dict[str, Any] = dict.fromkeys(
+    ("commit", "dirty", "versions", "device", "threads", "continued", "training_seconds")
+)
+"""The record of a training whose own is lost."""
+
+
+def train_one(plan: Plan, devices: str = "auto", nodes: int = 1, say: Callable[[str], None] = lambda _: None) -> None:
+    """Train one plan on one or several devices, as `deblur train` does, and score it on the first.
+
+    Args:
+        say: is told, by the first process, what is trained, what was kept from an earlier call, and what came out.
+
+    Raises:
+        Busy: with several processes, if another call makes this run; one process waits for it.
+    """
+    rank = int(next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0))
+    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
+    alone = fabric.world_size == 1
+    with locked(plan.folder / "lock", wait=alone) if rank == 0 else nullcontext():
+        if is_complete(plan):
+            if rank == 0:
+                say(f"kept: {plan.title} is complete in {plan.folder}; {_gain(plan)}")
+            return
+        if rank == 0:
+            several = f", {fabric.world_size} processes" if fabric.world_size > 1 else ""
+            say(f"training {plan.title} on {_device(fabric)}{several}; the run lies in {plan.folder}")
+        fabric.launch()
+        make(plan, partial(_bar, plan.title, say), fabric)
+        if rank == 0:
+            released_as = Run(plan).provenance.get("released")
+            whose = f" (weights and log are those of the released {released_as}, which are of this training)"
+            say(f"wrote {', '.join(FILES)}{whose if released_as else ''} in {plan.folder}; {_gain(plan)}")
+
+
+def _device(fabric: Fabric) -> str:
+    with one_thread(fabric.device):
+        return device_name(fabric.device)
+
+
+def _gain(plan: Plan) -> str:
+    """What a run gains on its test split, in words."""
+    gained = evaluation.add_gain(Run(plan).scores(), blurred_scores(plan.data, plan.recipe.test_pairs))["gain_db"]
+    return f"it gains {gained.mean():+.2f} dB over the blurred input, mean of {len(gained)} test pairs"
+
+
+def make(plan: Plan, progress: Progress, fabric: Fabric | None = None) -> None:
+    """Make what a run lacks: its weights, if need be by training, and its scores; the caller holds the lock."""
+    first = fabric is None or fabric.is_global_zero
+    for name in (*FILES, "state.pt") if first else ():
+        writing.check_file(plan.folder / name, overwrite=True)
+    missing = first and _needs_training(plan)
+    if missing and _take_released(plan):
+        deque(progress(range(plan.recipe.steps)), maxlen=0)  # nothing is left of them
+        missing = False
+    if fabric.broadcast(missing) if fabric else missing:
+        train_plan(plan, plan.network(), fabric, progress if first else iter)
+    if first:
+        _complete(plan)
+
+
+def _needs_training(plan: Plan) -> bool:
+    """Whether weights or log are missing.
+
+    Raises:
+        DamageError: for a damaged file that only a training from its first step could make again, and that might be all
+            that is left of one.
+    """
+    states = {name: plan.files.state(name) for name in ("model.safetensors", "log.csv", "state.pt")}
+    if states["model.safetensors"] == states["log.csv"] == "whole":
+        return False
+    if states["state.pt"] == "lost":
+        for name in ("model.safetensors", "log.csv"):
+            if states[name] == "damaged":
+                raise DamageError(f"{plan.folder / name}: not as it was written; remove it to train this run again")
+        if states["model.safetensors"] == "whole":
+            raise DamageError(f"{plan.folder / 'log.csv'}: missing; remove model.safetensors too to train this again")
+    return True
+
+
+def _complete(plan: Plan) -> None:
+    """Everything but weights and log: what was run, where it was, and the scores of the test split."""
+    folder = plan.files
+    if not folder.is_whole("recipe.json"):
+        folder.write_json("recipe.json", plan.content)
+    record = Run(plan).provenance if folder.is_whole("provenance.json") else UNKNOWN
+    if not folder.is_whole("per_image.csv") or record.get("scoring") != scoring():
+        network, device = plan.network(), scoring_device()
+        tensors.load_weights(network, plan.folder / "model.safetensors")
+        pairs = plan.data.pairs("test", plan.recipe.test_pairs)
+        with one_thread(device):
+            scores = evaluation.evaluate(evaluation.restorer(network, device), pairs)
+        folder.write_text("per_image.csv", scores.to_csv(index=False))
+    folder.write_json("provenance.json", record | {"scoring": scoring()})
+
+
+def _take_released(plan: Plan) -> bool:
+    """Put the weights that this very training gave into the store, if they are released: their card names its key."""
+    for name, card in released.cards().items():
+        if card.recipe and card.recipe.get("key") == plan.key:
+            folder = plan.files
+            folder.write_json("recipe.json", plan.content)
+            record = {**(card.training or {}), "released": name, "precision": card.precision}
+            folder.write_json("provenance.json", record)
+            folder.write_text("log.csv", released.find(name).with_suffix(".csv").read_text(encoding="utf-8"))
+            folder.write_weights(released.load(name))
+            return True
+    return False
+
+
+@contextmanager
+def one_thread(device: torch.device | str) -> Iterator[None]:
+    """One thread computes in the block, on a CPU: sums of several threads differ in their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if torch.device(device).type == "cpu" else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _bar(title: str, say: Callable[[str], None], steps: range) -> Iterable[int]:
+    if steps.start:
+        say(f"kept: {steps.start:,} of {steps.stop:,} steps, from an earlier call")
+    return tqdm(steps, initial=steps.start, total=steps.stop, desc=title, unit="step", mininterval=5)
+
+
+def train_plan(plan: Plan, network: nn.Module, fabric: Fabric | None = None, progress: Progress = iter) -> None:
+    """Train a plan's network into its folder; continues where an interrupted call stopped."""
+    recipe, folder, started = plan.recipe, plan.files, time.time()
+    fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
+    with one_thread(fabric.device):
+        # The seconds are those of the last part of a training that was interrupted and continued.
+        continued = folder.is_whole("state.pt")
+        device = {"device": device_name(fabric.device), "processes": fabric.world_size}
+        record = provenance() | device | {"continued": continued}
+        if fabric.is_global_zero:
+            folder.write_json("recipe.json", plan.content)
+        parts = plan.assembled(fabric.device)
+        watched = plan.data.validation(recipe.test_pairs)
+
+        def validate(network: nn.Module) -> dict[str, float]:
+            restore = evaluation.restorer(network, next(network.parameters()).device)
+            return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
+
+        keeper, watch = store.Checkpoints(folder), validate if watched else None
+        try:
+            training.train(network, *parts[:2], recipe, parts.batches, keeper, watch, fabric, progress)
+        except KeyboardInterrupt:
+            kept = f"{keeper.step} of {recipe.steps} steps are kept in {plan.folder}; the same command goes on"
+            raise KeyboardInterrupt(kept) from None
+    # A finished training that only wrote its files again keeps the record of the call that did the steps.
+    if fabric.is_global_zero and (keeper.first < recipe.steps or not folder.is_whole("provenance.json")):
+        folder.write_json("provenance.json", record | {"training_seconds": round(time.time() - started, 1)})

@@ -1,0 +1,1 @@
+"""Weights by name with their cards, and weights that other projects published."""
