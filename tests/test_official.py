@@ -379,7 +379,7 @@ def test_truth(tmp_path, rng):
     write_gopro(tmp_path, rng)
     pair = official.gopro(tmp_path, "test", "blur")[0]
     assert pair.truth is None
-    with pytest.raises(DataError, match="deblur data mini"):
+    with pytest.raises(DataError, match="deblur data bundled"):
         official.read_truth(pair)
     path = pair.blurred.parents[1] / "truth" / "000001.npz"
     path.parent.mkdir()

@@ -189,7 +189,7 @@ def read_truth(pair: Pair) -> dict[str, np.ndarray]:
     Raises:
         DataError: no truth, a damaged file, or arrays of another shape or type.
     """
-    remedy = "only the bundled benchmark has it: write it again with deblur data mini"
+    remedy = "only the bundled benchmark has it: write it again with deblur data bundled"
     if pair.truth is None:
         raise DataError(fault(pair.blurred, "no true motion beside it", remedy))
     try:

@@ -31,7 +31,8 @@ RADIUS = 5
 WINDOW = 2 * RADIUS + 1
 
 
-GAUSS = cv2.getGaussianKernel(WINDOW, 1.5, cv2.CV_64F)
+SIGMA = 1.5
+GAUSS = cv2.getGaussianKernel(WINDOW, SIGMA, cv2.CV_64F)
 
 
 _BAND_ROWS = 32  # SSIM goes through the image in bands that stay in the cache: twice as fast as whole frames

@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deblur.evaluation import metrics
-
-RADIUS, PEAK = 5, 255.0
-C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
+from deblur.evaluation.metrics import C1, C2, RADIUS, SIGMA, WINDOW
 
 
 def ssim_gauss_rgb(restored: Tensor, sharp: Tensor) -> Tensor:
@@ -35,22 +33,22 @@ def ssim_matlab_volume(restored: Tensor, sharp: Tensor) -> Tensor:
     return _ssim(*padded, mix)  # type: ignore[call-arg]  # two images
 
 
-def _check(restored: Tensor, sharp: Tensor, smallest: int = 2 * RADIUS + 1) -> None:
+def _check(restored: Tensor, sharp: Tensor, smallest: int = WINDOW) -> None:
     if (
         restored.shape != sharp.shape
         or restored.ndim != 4
         or restored.dtype != torch.uint8
         or sharp.dtype != torch.uint8
     ):
-        found = f"{tuple(restored.shape)} {restored.dtype} and {tuple(sharp.shape)} {sharp.dtype}"
-        raise ValueError(f"restored and sharp must be uint8 (N,3,H,W) of one size, not {found}; convert or crop them")
+        got = f"{tuple(restored.shape)} {restored.dtype} and {tuple(sharp.shape)} {sharp.dtype}"
+        raise ValueError(f"restored and sharp must be uint8 (N,3,H,W) of one size, not {got}; convert or crop them")
     if min(restored.shape[-2:]) < smallest:
         raise ValueError(f"restored: {tuple(restored.shape[-2:])} px is smaller than the window of {smallest} px")
 
 
 def _ssim(x: Tensor, y: Tensor, mix: Tensor) -> Tensor:
     """Mean over the positions where the window fits; `mix` (3,3) is the window along the channels."""
-    line = torch.exp(-(torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64, device=x.device) ** 2) / (2 * 1.5**2))
+    line = torch.exp(-(torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64, device=x.device) ** 2) / (2 * SIGMA**2))
     line = (line / line.sum()).expand(3, 1, 1, -1)
 
     def window(image: Tensor) -> Tensor:
