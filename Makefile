@@ -58,4 +58,4 @@ lock: setup
 		--no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf build runs data
+	rm -rf build

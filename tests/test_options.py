@@ -58,8 +58,8 @@ COMMANDS = {
         "--subset": ("--subset blur_gamma", {"check.subset": "blur_gamma"}),
         "--split": ("--split test --split train", {"check.splits": ["test", "train"]}),
     },
-    "data pack dvd root": {
-        "name": ("dvd => gopro", {"open_data.name": "gopro"}),
+    "data pack gopro root": {
+        "name": ("gopro => dvd", {"open_data.name": "dvd"}),
         "root": ("root => there", {"open_data.root": Path("there")}),
         "--subset": ("--subset blur_gamma", {"open_data.subset": "blur_gamma"}),
         "--split": ("--split test", {"pairs.split": "test", "pack.folder": Path("packed test")}),
@@ -302,6 +302,7 @@ USELESS = {
     "evaluate radn": ["--split train", *ON.replace(" --", "|--").split("|"), "--overwrite"],
     WEIGHTS: TRAINED,
     "train radn": ["--photos there"],
+    "data pack dvd root": ["--subset blur"],
 }
 """Command -> options that it has no use for."""
 

@@ -16,7 +16,7 @@ from deblur.errors import UsageError
 
 __all__ = ["main", "parser"]
 
-ROOMS = (restoring, data, training, scoring, weights, reproduction)
+GROUPS = (restoring, data, training, scoring, weights, reproduction)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,8 +24,8 @@ def parser() -> argparse.ArgumentParser:
     made = options.Parser(prog="deblur", description="Five motion-deblurring papers, reproduced.")
     made.add_argument("--version", action="version", version=f"deblur {__version__}")
     commands = made.add_subparsers(metavar="COMMAND")
-    for room in ROOMS:
-        room.add(commands)
+    for group in GROUPS:
+        group.add(commands)
     return made
 
 

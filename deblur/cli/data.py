@@ -93,6 +93,8 @@ def _pack(given: argparse.Namespace) -> None:
 
     from deblur.data import copies, packing
 
+    if given.subset and given.name != "gopro":
+        raise UsageError(f"--subset: {given.name} has no subsets to choose from; leave it out")
     with used():
         data = copies.open_data(given.root, given.subset or "blur", given.name)
         pairs = data.pairs(given.split)
