@@ -67,7 +67,7 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.benchmark} at {self.root}: {'usable' if self.usable else 'NOT USABLE'}"]
-        lines += [f"  form     {self.form or 'not found'}", f"  subset  {self.subset or '-'}"]
+        lines += [f"  form     {self.form or 'not found'}", f"  subset   {self.subset or '-'}"]
         for split, (count, expected) in self.counts.items():
             lines.append(f"  {split:<11}{_of(count, expected)} pairs")
         for title, items in (("problems", self.problems), ("notes", self.notes)):
