@@ -1,6 +1,5 @@
 """What it takes to reproduce a paper: its trainings, one command each, and how long they take on this machine."""
 
-import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -8,12 +7,13 @@ from functools import partial
 
 import pandas as pd
 import torch
+from joblib import cpu_count
 
 from deblur import models, recipes, runs
 from deblur.data import copies
 from deblur.evaluation import complexity
 from deblur.losses import LOSSES
-from deblur.runs.train import one_thread
+from deblur.runs.train import device_used, one_thread
 from deblur.talk import duration, table
 
 LIMIT_S = 3.0
@@ -45,7 +45,7 @@ def plan(
         return trainings
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainings["hours"] = [seconds / 3600 for seconds in estimates(distinct, device)]
-    trainings["device"] = _device_name(device)
+    trainings["device"] = device_used(device)
     return trainings.sort_values("hours", ascending=False, kind="stable").reset_index(drop=True)
 
 
@@ -69,11 +69,6 @@ def _row(one: runs.Plan, root: str) -> dict[str, object]:
         "command": shlex.join(words),
         "scores": str(one.folder / "per_image.csv"),
     }
-
-
-def _device_name(device: torch.device) -> str:
-    with one_thread(device):
-        return complexity.device_name(device)
 
 
 def estimates(trainings: Sequence[runs.Plan], device: torch.device) -> list[float]:
@@ -151,7 +146,7 @@ def listed(trainings: pd.DataFrame) -> str:
 def summary(trainings: pd.DataFrame, data: copies.Data, name: str, scale: str) -> list[str]:
     """How long it takes until all are done, that of scale `mini` beside it, and how this was found."""
     on_cpu = not torch.cuda.is_available()
-    together = len(os.sched_getaffinity(0)) if on_cpu else 1
+    together = cpu_count() if on_cpu else 1
     rest = trainings.loc[~trainings["done"], "hours"]
     to_go = 3600 * max(rest.sum() / together, rest.max() if len(rest) else 0)
     device = "this CPU" if on_cpu else trainings["device"].iloc[0]

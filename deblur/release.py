@@ -17,6 +17,7 @@ from deblur import evaluation, models, paths, runs, writing
 from deblur.data import bench
 from deblur.errors import UsageError
 from deblur.evaluation import complexity
+from deblur.runs.run import scoring_device
 from deblur.weights import cards, importing, released
 from deblur.weights.cards import Card
 
@@ -83,9 +84,8 @@ def _write_weights(run: runs.Run, name: str, draft: Path) -> Card:
     halves = rounded(load_file(plan.folder / "model.safetensors"))
     network = plan.network()
     network.load_state_dict({key: t.float() if t.is_floating_point() else t for key, t in halves.items()})
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     pairs = plan.data.pairs("test", plan.recipe.test_pairs)
-    scores = evaluation.evaluate(evaluation.restorer(network, device), pairs, name)
+    scores = evaluation.evaluate(evaluation.restorer(network, scoring_device()), pairs, name)
     summary = _scores(scores, runs.blurred_scores(plan.data, plan.recipe.test_pairs))
     save_file(halves, draft)
     size_mb = draft.stat().st_size / 1e6

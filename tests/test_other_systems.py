@@ -4,12 +4,13 @@ import subprocess
 import sys
 
 LESS = """
-import os, sys
+import os, signal, sys
 
 for name in ("fcntl", "resource"):
     sys.modules[name] = None
 for name in ("sched_getaffinity", "pathconf", "O_NONBLOCK"):
     delattr(os, name)
+del signal.pthread_sigmask
 """
 WORK = """
 import pkgutil
@@ -24,10 +25,12 @@ for module in pkgutil.walk_packages(deblur.__path__, "deblur."):
     if not module.name.endswith("__main__"):  # which is a command
         import_module(module.name)
 
-from deblur import journal, locks, paths, runs, writing
+import pandas as pd
+
+from deblur import journal, locks, paths, planning, runs, writing
 from deblur.data import copies
 from deblur.photos import memory
-from deblur.runs import provenance
+from deblur.runs import pool, provenance
 
 root = Path(sys.argv[1])
 with locks.locked(root / "lock"):
@@ -47,6 +50,10 @@ assert memory.usable_bytes(torch.device("cpu")) > 0
 assert provenance.provenance()["cores"] >= 1
 plan = runs.Plan(copies.open_data(scale="smoke"), "radn", "paper", "smoke", "row", 0)
 assert not runs.is_complete(plan)
+left = pd.DataFrame({"done": [False], "hours": [1.0]})
+assert "about 60 minutes to go" in planning.summary(left, plan.data, "radn", "mini")[0]
+with pool._deaf_children():
+    pass
 """
 
 

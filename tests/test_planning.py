@@ -102,7 +102,7 @@ def test_a_time_is_told_in_units_that_people_use(seconds, words):
 
 def test_the_summary_counts_what_is_left_side_by_side(data, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(planning.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(planning, "cpu_count", lambda: 2)
     monkeypatch.setattr(planning, "at_mini", lambda *_: 720.0)
     table = pd.DataFrame({"hours": [3.0, 2.0, 1.0, 50.0], "done": [False] * 3 + [True], "device": "CPU, 1 thread"})
     said, how = planning.summary(table, data, "radn", "paper")

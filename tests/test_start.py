@@ -31,6 +31,7 @@ def loaded(code):
     shown = f"import sys\ntry:\n    {code}\nfinally:\n    print('LOADED', *sys.modules)"
     done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr, done.stderr
+    assert "LOADED " in done.stdout, done.returncode  # it may have been killed
     return HEAVY & {*done.stdout.rpartition("LOADED ")[2].split()}
 
 

@@ -84,9 +84,8 @@ def _print_numbers(numbers: Mapping[str, float]) -> None:
 
 def _evaluate_weights(given: argparse.Namespace) -> None:
     _check_benchmark(given)
-    import torch
-
     from deblur import evaluation, models, paths, recipes
+    from deblur.runs.run import scoring_device
     from deblur.source import code_hash
     from deblur.weights import checkpoints, tensors
 
@@ -95,7 +94,7 @@ def _evaluate_weights(given: argparse.Namespace) -> None:
         network = models.build(given.network, given.variant, **config)
     checkpoints.refuse_no_checkpoint(given.weights)
     tensors.load_weights(network, given.weights)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = scoring_device()
     restore = evaluation.restorer(network, device)
     record = {
         "method": f"{given.network} {given.variant} {given.scale}",

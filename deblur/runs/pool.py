@@ -79,6 +79,9 @@ def _train_in_processes(plans: list[Plan], processes: int, before: Trainings) ->
 @contextmanager
 def _deaf_children() -> Iterator[None]:
     """Processes that are started in the block never hear Ctrl-C, not even as they begin: their parent ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows: each ignores it as soon as it runs
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -53,7 +53,7 @@ def train_one(plan: Plan, devices: str = "auto", nodes: int = 1, say: Callable[[
             return
         if rank == 0:
             several = f", {fabric.world_size} processes" if fabric.world_size > 1 else ""
-            say(f"training {plan.title} on {_device(fabric)}{several}; the run lies in {plan.folder}")
+            say(f"training {plan.title} on {device_used(fabric.device)}{several}; the run lies in {plan.folder}")
         fabric.launch()
         make(plan, partial(_bar, plan.title, say), fabric)
         if rank == 0:
@@ -62,9 +62,10 @@ def train_one(plan: Plan, devices: str = "auto", nodes: int = 1, say: Callable[[
             say(f"wrote {', '.join(FILES)}{whose if released_as else ''} in {plan.folder}; {_gain(plan)}")
 
 
-def _device(fabric: Fabric) -> str:
-    with one_thread(fabric.device):
-        return device_name(fabric.device)
+def device_used(device: torch.device) -> str:
+    """The name of a device, with the one thread that trains on a CPU."""
+    with one_thread(device):
+        return device_name(device)
 
 
 def _gain(plan: Plan) -> str:
