@@ -246,14 +246,16 @@ def geometric(loss: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str,
     """
 
     def of_batch(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
-        crops = [loss(tuple(o[i : i + 1] for o in outputs), sharp[i : i + 1], progress) for i in range(len(sharp))]
-        totals = [sum(terms.values()).detach() + 1e-8 for terms in crops]  # type: ignore[union-attr]  # there are terms
+        crops = torch.vmap(of_crop, in_dims=(0, 0, None))(outputs, sharp, progress)
+        total = sum(crops.values()).detach() + 1e-8
         means = {}
-        for name in crops[0]:
-            term = torch.stack([terms[name] for terms in crops]).mean()
-            ratio = torch.stack([terms[name] / total for terms, total in zip(crops, totals, strict=True)]).mean()
-            means[name] = term.detach() + ratio - ratio.detach()
+        for name, terms in crops.items():
+            ratio = (terms / total).mean()
+            means[name] = terms.detach().mean() + ratio - ratio.detach()
         return means
+
+    def of_crop(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float) -> dict[str, Tensor]:
+        return loss(tuple(output[None] for output in outputs), sharp[None], progress)
 
     return of_batch
 

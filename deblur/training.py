@@ -5,6 +5,7 @@ arguments continues, and ends with the same weights as an uninterrupted one (bit
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
@@ -12,6 +13,7 @@ from typing import Protocol
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from deblur.data.loading import Batches
 from deblur.recipes import Recipe
@@ -22,7 +24,11 @@ class DivergedError(RuntimeError):
 
 
 class Keeper(Protocol):
-    """Where a training is kept. `state` holds `network`, `optimiser`, `step`, `log` and `rng`; all processes call."""
+    """Where a training is kept; all processes call.
+
+    `state` holds `network`, `optimiser`, `step`, `log`, `rng`, `seconds` (device -> those of all calls on it) and, with
+    a moving average of the weights, `average`.
+    """
 
     def resume(self, fabric: Fabric, state: dict) -> None:
         """Take the state up, in place, where an earlier call left it."""
@@ -30,7 +36,7 @@ class Keeper(Protocol):
     def keep(self, fabric: Fabric, state: dict) -> None:
         """Keep what continues the training after `state["step"]` steps."""
 
-    def finish(self, fabric: Fabric, state: dict) -> None:
+    def finish(self, fabric: Fabric, state: dict, trained: nn.Module) -> None:
         """Keep the weights; the last step is done, and kept."""
 
 
@@ -48,6 +54,7 @@ def train(
     validate: Callable[[nn.Module], dict[str, float]] | None = None,
     fabric: Fabric | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
+    device: str = "",
 ) -> None:
     """Train `network` in place.
 
@@ -61,6 +68,7 @@ def train(
         validate: called every `recipe.validate_every` steps and at the end; its numbers go into the log.
         fabric: where to run; the default takes whatever one device there is.
         progress: wraps the steps that are left, for a bar.
+        device: what the seconds are counted under.
 
     Raises:
         DivergedError: at the first non-finite loss or gradient, naming the step.
@@ -75,15 +83,18 @@ def train(
         )
     if recipe.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stubs lack this form
+    average = _average(network, recipe).to(fabric.device) if recipe.average else None
     if recipe.compile:
         network.compile()
     network, optimiser = fabric.setup(network, _optimiser(network, recipe))
     rng = torch.Generator().manual_seed(batches.seed).get_state()
-    state = {"network": network, "optimiser": optimiser, "step": 0, "log": [], "rng": rng}
+    state = {"network": network, "optimiser": optimiser, "step": 0, "log": [], "rng": rng, "seconds": {}}
+    state |= {} if average is None else {"average": average}
     keeper.resume(fabric, state)
 
     network.train()
-    start = state["step"]
+    trained = network.module if average is None else average.module
+    start, clock = state["step"], time.monotonic()
     loader = batches.loader(start, recipe.steps, recipe.workers)
     torch.set_rng_state(state["rng"])  # after the loader, which draws from it
     for step in progress(range(start, recipe.steps)):
@@ -92,15 +103,24 @@ def train(
             blurred = blurred.contiguous(memory_format=torch.channels_last)
         row = {"step": step + 1, "lr": schedule(recipe.lr, step, recipe.steps)}
         row |= _update(fabric, network, loss, recipe, optimiser, blurred, sharp, row)
+        if average is not None:
+            average.update_parameters(network.module)
         done = step + 1 == recipe.steps
         if validate and (done or row["step"] % recipe.validate_every == 0):
-            row |= _validate(network, validate)
+            row |= _validate(trained, validate)
         if done or row["step"] % recipe.log_every == 0 or "val_psnr_db" in row:
             state["log"].append(row)
         if done or row["step"] % recipe.checkpoint_every == 0:
             state |= {"step": row["step"], "rng": torch.get_rng_state()}
+            clock, past = time.monotonic(), clock
+            state["seconds"] = state["seconds"] | {device: state["seconds"].get(device, 0.0) + clock - past}
             keeper.keep(fabric, state)
-    keeper.finish(fabric, state)
+    keeper.finish(fabric, state, trained)
+
+
+def _average(network: nn.Module, recipe: Recipe) -> AveragedModel:
+    """The moving average of a network's weights and buffers, see `Recipe.average`."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
 
 
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -8,7 +8,7 @@ the bundled training scenes and from any folder of photographs. It begins with f
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -46,9 +46,9 @@ other half has all that `blur.random_motion` knows: tremor and turns, objects th
 
 ROWS = 1080
 """Photographs are halved until they have at most so many rows: most are soft at full size."""
-FIRST_PATH_PX = 12.0
+FIRST_PATH_PX = 6.0
 """What every exposure's path begins with, see `simplified`."""
-CURRICULUM = {"direction": (0.2, 0.25), "length": (0.35, 0.5), "variety": (0.6, 0.8)}
+CURRICULUM = {"direction": (0.05, 0.08), "length": (0.1, 0.16), "variety": (0.2, 0.35)}
 """Shares of the steps in which directions spread, then lengths, then all else comes in. A network that is hurried from
 two directions of one length to all of all lengths forgets what it knew."""
 CANDIDATES = 4
@@ -123,7 +123,7 @@ def simplified(motion: blur.Motion, progress: float) -> blur.Motion:
 
     Networks that saw all motion at once learned, as long as was tried, what a sharpening filter does: which way a crop
     is blurred pays only if one knows what to do about it, and the other way round. Between two directions both are
-    learned within minutes, and what is learned there can be carried over. So first the camera shifts evenly by 12 px
+    learned within minutes, and what is learned there can be carried over. So first the camera shifts evenly by 6 px
     along the nearer axis; then in its own direction, then by its own length; at last its tremor, its turns and the
     object's path come in.
 
@@ -305,15 +305,26 @@ class Shot:
 class Batches(loading.Batches):
     """Batches of photographs: worker processes draw, `device` exposes and flips.
 
-    Without a curriculum the pixels are those of `loading.Batches`.
+    Without a curriculum and growth the pixels are those of `loading.Batches`.
 
     Attributes:
         steps: of the training, over which its curriculum is spread; 0 for none.
+        growth: share of the steps -> factor on the crop's side from there on; a batch then has that squared fewer.
     """
 
     source: Photographs
     device: torch.device | str = "cpu"
     steps: int = 0
+    growth: Mapping[float, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for factor in self.growth.values():
+            if self.batch % (factor**2 * self.world):
+                raise ValueError(
+                    f"batch {self.batch} cannot be shared by {self.world} processes once crops are {factor} times as "
+                    f"large; choose a multiple of {factor**2 * self.world}"
+                )
 
     def loader(self, start: int, stop: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of steps start..stop-1 in order, on the device."""
@@ -328,11 +339,12 @@ class Batches(loading.Batches):
 
     def drawn(self, step: int) -> list[tuple[Shot, list[str]]]:
         """This process's shots of a step, and which augmentations each goes through."""
-        share, shots = self.batch // self.world, []
-        progress = step / self.steps if self.steps else 1.0
+        progress, shots = step / self.steps if self.steps else 1.0, []
+        factor = max((factor for start, factor in self.growth.items() if start <= progress), default=1)
+        share = self.batch // factor**2 // self.world
         for index in range(self.rank * share, (self.rank + 1) * share):
             rng = np.random.default_rng([self.seed, step, index])
-            shot = self.source.shot(rng, self.crop, self.edge, progress)
+            shot = self.source.shot(rng, factor * self.crop, self.edge, progress)
             shots.append((shot, [name for name in self.augment if rng.random() < 0.5]))
         return shots
 

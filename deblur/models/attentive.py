@@ -42,6 +42,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple, xavier_
 from deblur.models.published import UNKNOWN, Published
+from deblur.models.starts import FAINT, open_units
 
 MODES = ("serial_sa_ca", "serial_ca_sa", "eq6", "parallel_add", "parallel_concat")
 
@@ -57,6 +58,7 @@ class Config:
     sa_decoder: bool = True  # and in the decoder's
     ca: bool = True  # channel attention in all RABs (Table 5)
     mode: str = "serial_sa_ca"  # how SA and CA are joined, one of MODES (Table 6)
+    constant_gates: bool = False  # 1/2 in the place of a map that is left out, its value at the start: a control
     detach: bool = True  # stop gradients through the coarser scale's result
     init: str = "xavier"  # or "identity"
 
@@ -66,7 +68,7 @@ class SpatialAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: int):
         super().__init__()
-        hidden = max(channels // reduction, 1)
+        hidden = max(channels // reduction, 2)
         self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)
         self.excite = nn.Conv2d(hidden, 1, 1, bias=False)
 
@@ -79,7 +81,7 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: int):
         super().__init__()
-        hidden = max(channels // reduction, 1)
+        hidden = max(channels // reduction, 2)
         self.squeeze = nn.Conv2d(channels, hidden, 1, bias=False)
         self.excite = nn.Conv2d(hidden, channels, 1, bias=False)
 
@@ -88,21 +90,26 @@ class ChannelAttention(nn.Module):
 
 
 class AttentionUnit(nn.Module):
-    """SA and CA joined (Eq. 6, Table 6); either may be absent, both absent is the identity."""
+    """SA and CA joined (Eq. 6, Table 6); either may be absent, both absent is the identity.
 
-    def __init__(self, channels: int, *, sa: bool, ca: bool, reduction: int, mode: str):
+    Args:
+        constant: put 1/2 in the place of each absent map.
+    """
+
+    def __init__(self, channels: int, *, sa: bool, ca: bool, reduction: int, mode: str, constant: bool = False):
         super().__init__()
         if mode not in MODES:
             raise ValueError(f"unknown attention mode {mode!r}; choose one of {', '.join(MODES)}")
         self.mode = mode
         self.sa = SpatialAttention(channels, reduction) if sa else None
         self.ca = ChannelAttention(channels, reduction) if ca else None
+        self.constant = 0.5 ** ((not sa) + (not ca)) if constant else 1.0
         self.fuse = nn.Conv2d(2 * channels, channels, 1) if mode == "parallel_concat" and sa and ca else None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.sa is None or self.ca is None:
             only = self.sa or self.ca
-            return x if only is None else x * only(x)
+            return self.constant * (x if only is None else x * only(x))
         match self.mode:
             case "serial_sa_ca":
                 x = x * self.sa(x)
@@ -194,6 +201,7 @@ class Attentive(nn.Module):
                 sa_decoder=config.sa_decoder,
                 ca=config.ca,
                 mode=config.mode,
+                constant=config.constant_gates,
                 reduction=config.reduction,
                 kernel=config.kernel,
                 blocks=config.blocks,
@@ -202,8 +210,7 @@ class Attentive(nn.Module):
         )
         xavier_(self)
         if config.init == "identity":
-            for module in self.scales:
-                start_at_identity(module)
+            start_at_identity(self)
 
     def at_scale(self, t: int) -> nn.Module:
         """The module of scale t: 0 full, 1 half, 2 quarter size; one and the same when weights are shared."""
@@ -231,20 +238,24 @@ def halve_twice(image: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def start_at_identity(module: EncoderDecoder) -> None:
-    """Set weights so that M returns its image unchanged: ours, for recipes of minutes; the graph stays the same.
+def start_at_identity(network: Attentive) -> None:
+    """Set weights so that M returns its image nearly unchanged: ours, for recipes of minutes; the graph is the same.
 
     The first three channels carry the image from the first convolution over the full-resolution skip to the last
-    one; the second convolutions of all RABs are zero, and so is what DG2 would add to those channels.
+    one; the second convolutions of all RABs are zero, and what DG2 adds to those channels is faint. No unit is dead.
     """
-    centre = module.eg1.head.kernel_size[0] // 2
-    for layer in (module.eg1.head, module.dg3.tail):
-        layer.weight[:3] = 0
-        layer.weight[range(3), range(3), centre, centre] = 1
-    module.dg2.tail.weight[:, :3] = 0
-    for block in module.modules():
+    for module in network.scales:
+        centre = module.eg1.head.kernel_size[0] // 2
+        for layer in (module.eg1.head, module.dg3.tail):
+            layer.weight[:3] = 0
+            layer.weight[range(3), range(3), centre, centre] = 1
+        module.dg2.tail.weight[:, :3] *= FAINT
+    for block in network.modules():
         if isinstance(block, RAB):
             block.conv2.weight.zero_()
+    open_units(network)
+    for module in network.scales:
+        module.eg1.head.bias[:3] = 0
 
 
 VARIANTS = {
@@ -264,6 +275,11 @@ VARIANTS = {
     "serial_ca_sa": {"mode": "serial_ca_sa"},
 }
 """Variant, named after table and row -> its differences from `Config()`."""
+
+VARIANTS |= {
+    f"{name}_constant": VARIANTS[name] | {"constant_gates": True} for name in VARIANTS if name.startswith("table5_")
+}
+"""Controls of Table 5: at the start a map is 1/2 everywhere, so that rows without one begin otherwise than rows with."""
 
 
 PUBLISHED: dict[str, Published | str] = {

@@ -45,6 +45,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
 from deblur.models.published import Published, less, looked_up
+from deblur.models.starts import FAINT, open_units
 
 GRIDS = ((1, 1), (2, 1), (2, 2), (4, 2))
 """Rows and columns of patches at levels 1 to 4."""
@@ -152,7 +153,7 @@ class DMPHN(nn.Module):
         super().__init__()
         self.config = config
         self.hierarchy = MultiPatch(config.levels, config.widths, config.blocks)
-        start([self.hierarchy], config.init)
+        start(self, [self.hierarchy], config.init)
 
     def forward(self, blurred: Tensor) -> tuple[Tensor]:
         height, width = blurred.shape[-2:]
@@ -162,8 +163,8 @@ class DMPHN(nn.Module):
 
 
 @torch.no_grad()
-def start(hierarchies: list[MultiPatch], init: str) -> None:
-    """Draw all weights, and set those of the identity if asked for.
+def start(network: nn.Module, hierarchies: list[MultiPatch], init: str) -> None:
+    """Draw all weights of a network's hierarchies, and set those of the identity if asked for.
 
     Raises:
         ValueError: for an unknown `init`.
@@ -176,15 +177,17 @@ def start(hierarchies: list[MultiPatch], init: str) -> None:
             nn.init.zeros_(layer.bias)
     if init == "identity":
         start_at_identity(hierarchies)
+        open_units(network)
 
 
 @torch.no_grad()
 def start_at_identity(hierarchies: list[MultiPatch]) -> None:
-    """Set weights so that every hierarchy returns its image: ours, for recipes of minutes; the graph stays the same.
+    """Set weights so that every hierarchy nearly returns its image: ours, for recipes of minutes; the graph is the same.
 
     Where level 1 meets its image first, the strided convolutions sort the pixels of each 4x4 block into 48 channels and
-    the deconvolutions sort them back; all other encoders leave these channels alone. The second convolutions of
-    residual blocks are zero, and so is what the other levels add to the image. Widths of at least 3, 12, 48 are needed.
+    the deconvolutions sort them back; all other encoders add little to these channels. The second convolutions of
+    residual blocks are zero, and what the other levels add to the image is faint. Widths of at least 3, 12, 48 are
+    needed.
     """
     for i, hierarchy in enumerate(hierarchies):
         for block in hierarchy.modules():
@@ -192,9 +195,9 @@ def start_at_identity(hierarchies: list[MultiPatch]) -> None:
                 block.conv2.weight.zero_()
         for number, level in enumerate(hierarchy.levels):
             encoder, decoder = level.encoder, level.decoder
-            encoder.down2.weight[:48] = 0
+            encoder.down2.weight[:48] *= FAINT
             if number:
-                decoder.tail.weight.zero_()
+                decoder.tail.weight *= FAINT
                 continue
             for up, channels in ((decoder.up1, 3), (decoder.up2, 12)):
                 up.weight[:, :channels] = 0
@@ -230,7 +233,7 @@ class StackDMPHN(nn.Module):
         super().__init__()
         self.config = config
         self.stack = nn.ModuleList(MultiPatch(config.levels, config.widths, config.blocks) for _ in range(config.stack))
-        start(list(self.stack), config.init)
+        start(self, list(self.stack), config.init)
 
     def forward(self, blurred: Tensor) -> tuple[Tensor, ...]:
         height, width = blurred.shape[-2:]

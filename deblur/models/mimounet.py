@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
 from deblur.models.published import Published, mirrored
+from deblur.models.starts import open_units
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class MIMOUNet(nn.Module):
         self.joins = nn.ModuleList(conv(2 * c, c, 1) for c in (c1, c2))
         self.images = nn.ModuleList(nn.Conv2d(c, 3, 3, padding=1) for c in widths)
         if config.init == "identity":
+            open_units(self)
             for layer in self.images:
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)

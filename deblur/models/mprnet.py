@@ -38,6 +38,7 @@ from torch import Tensor, nn
 from deblur.models.dmphn import join, split
 from deblur.models.layers import halve, pad_to_multiple
 from deblur.models.published import Published, less, looked_up
+from deblur.models.starts import open_units
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class CAB(nn.Module):
         self.act = (act,)
         self.conv1 = conv(channels, channels)
         self.conv2 = conv(channels, channels)
-        hidden = max(channels // reduction, 1)
+        hidden = max(channels // reduction, 2)
         self.squeeze = conv(channels, hidden, 1)
         self.excite = conv(hidden, channels, 1)
 
@@ -188,6 +189,7 @@ class MPRNet(nn.Module):
         self.orsnet = ORSNet(widths, last, config.orb_cabs, **cab)
         self.tail = conv(last, 3)
         if config.init == "identity":
+            open_units(self)
             for layer in (self.tail, *(sam.image for sam in self.sams)):
                 nn.init.zeros_(layer.weight)
 

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple
 from deblur.models.published import Published, less, unit_range
+from deblur.models.starts import open_units
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class MSCNN(nn.Module):
             nn.Sequential(nn.Conv2d(3, 12, k, padding=k // 2), nn.PixelShuffle(2)) for _ in range(config.scales - 1)
         )
         if config.init == "identity":
+            open_units(self)
             for scale in self.scales:
                 start_at_identity(scale)
 

@@ -39,6 +39,7 @@ from torch import Tensor, nn
 from deblur.models.layers import halve, pad_to_multiple, xavier_
 from deblur.models.published import TENSORFLOW, Published
 from deblur.models.srn import Down
+from deblur.models.starts import open_units
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class PSSNSC(nn.Module):
         self.decoders = nn.ModuleList(NestedSkip(width, config.blocks) for width in config.widths)
         xavier_(self)
         if config.init == "identity":
+            open_units(self)
             for scale in self.scales:
                 nn.init.zeros_(scale.tail.weight)
 

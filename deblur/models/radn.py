@@ -44,6 +44,7 @@ Readings
     Context: pooling 4 to 32, 1x1 to one channel, LeakyReLU 0.2, bilinear    chosen, as DCPDN; four scales stated
     Decoder convolutions have biases; those of the encoder and of dense units have none    chosen
     Offsets, D and the last convolution start at zero, all else Kaiming    chosen: the untrained output is the input
+    Deconvolutions start as bilinear enlargements of Kaiming mixtures    chosen: random ones paint a grid
     RADN1, 2: bottleneck blocks for DDMs, no SA; one unit of width 192/128/64 before the same 1x1    chosen
     RADN3, 4: DDMs with ordinary 3x3 convolutions, without and with SA    stated
     x8 self-ensemble: the mean over flips and rotations before clamping    chosen (Lim et al. 2017)
@@ -68,6 +69,7 @@ from deblur import writing
 from deblur.models.deform import DeformConv2d
 from deblur.models.layers import pad_to_multiple
 from deblur.models.published import UNKNOWN, Published
+from deblur.models.starts import start_bilinear
 
 FAMILIES = ("dense", "residual")
 DECODERS = ("deformable", "ordinary", "bottleneck")
@@ -420,12 +422,17 @@ class RADN(nn.Module):
 
 @torch.no_grad()
 def start(network: RADN) -> None:
-    """Kaiming weights and zero biases; offsets, SA's D and the last convolution zero: the output is the input."""
+    """Kaiming weights and zero biases; offsets, SA's D and the last convolution zero: the output is the input.
+
+    Transposed convolutions enlarge bilinearly, lest a grid be learnt from the start.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | DeformConv2d):
             nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        if isinstance(module, nn.ConvTranspose2d):
+            start_bilinear(module)
     zero = [network.body.recon]
     for module in network.modules():
         if isinstance(module, DeformConv2d):

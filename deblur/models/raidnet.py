@@ -58,6 +58,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple, xavier_
 from deblur.models.published import UNKNOWN, Published
+from deblur.models.starts import FAINT, open_units
 
 MASK_AXES = ("positions", "heads")
 MASK_SCALES = ("area", "max", "none")
@@ -340,12 +341,12 @@ class RAIDNet(nn.Module):
 
 @torch.no_grad()
 def start_at_identity(network: RAIDNet) -> None:
-    """Set weights so that both stages return their image: ours, for recipes of minutes; the graph stays the same.
+    """Set weights so that both stages nearly return their image: ours, for recipes of minutes; the graph is the same.
 
     The first three channels carry the image from the first convolution over the full-resolution skip to the last
-    one; the last convolutions of both branches of all blocks are zero, and so is what dec2 would add to those channels.
+    one; the last convolutions of both branches of all blocks are zero, and what dec2 adds to those channels is faint.
     With a global residual the last convolution is zero instead. LRR, whose features are ten times as large as those
-    they are added to, starts at zero too.
+    they are added to, starts at zero too. No unit is dead.
     """
     for stage in network.stages:
         centre = stage.enc1.head.kernel_size[0] // 2
@@ -354,7 +355,7 @@ def start_at_identity(network: RAIDNet) -> None:
             layer.weight[range(3), range(3), centre, centre] = 1
         if network.config.global_residual:
             stage.dec1.tail.weight.zero_()
-        stage.dec2.tail.weight[:, :3] = 0
+        stage.dec2.tail.weight[:, :3] *= FAINT
         for block in stage.modules():
             if isinstance(block, Block):
                 block.conv2.weight.zero_()
@@ -362,6 +363,9 @@ def start_at_identity(network: RAIDNet) -> None:
                     block.dilated.weight.zero_()
     if network.lrr is not None:
         network.lrr.reasoning.fuse.weight.zero_()
+    open_units(network)
+    for stage in network.stages:
+        stage.enc1.head.bias[:3] = 0
 
 
 VARIANTS = {

@@ -52,6 +52,7 @@ from torch import Tensor, nn
 from deblur.models.layers import halve, pad_to_multiple
 from deblur.models.mprnet import CAB, SAM, Up
 from deblur.models.published import UNKNOWN, Published
+from deblur.models.starts import open_units
 
 RDMS = ("recursive", "parallel_sum", "concat")
 CEMS = ("full", "no_guidance", "concat", "sum")
@@ -369,8 +370,10 @@ def start_at_identity(network: SGENet) -> None:
 
     The convolutions that predict residual images are zero. With `open_cems`, a CEM without identity passes the positive
     part of its features, which PyTorch's weights shrink many times over: M starts as ReLU(F_s) and what the coarser
-    features add at random; the attention, near 1/2, meets a fusion of twice M.
+    features add at random; the attention, near 1/2, meets a fusion of twice M. The MLPs, which have no biases, start in
+    pairs of opposite sign.
     """
+    open_units(network)
     network.tail.weight.zero_()
     if network.sam is not None:
         network.sam.image.weight.zero_()

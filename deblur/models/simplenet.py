@@ -70,6 +70,7 @@ from deblur.models.deform import DeformConv2d
 from deblur.models.layers import pad_to_multiple
 from deblur.models.published import UNKNOWN, Published
 from deblur.models.srn import SRN
+from deblur.models.starts import open_units, start_bilinear
 
 CONTEXTS = ("lgcr", "rb", "nonlocal", "tt", "none")
 NORMS = ("joint", "joint_mean1", "channel")
@@ -340,8 +341,12 @@ def _check(config: Config) -> None:
 def start_at_identity(network: SimpleNet) -> None:
     """Set weights so that the network returns its image unchanged: ours, for recipes of minutes; same graph.
 
-    The last convolution is zero, which with the global residual is the identity.
+    The last convolution is zero, which with the global residual is the identity. Deconvolutions enlarge bilinearly, and
+    no unit is dead.
     """
+    for layer in (network.up2, network.up1):
+        start_bilinear(layer)
+    open_units(network)
     network.tail.weight.zero_()
     network.tail.bias.zero_()
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,11 +119,13 @@ class Checkpoints:
     Attributes:
         first: the step, counted from 0, that this call began with.
         step: how many steps are kept.
+        seconds: device -> how long they took on it.
     """
 
     folder: Folder
     first: int = 0
     step: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def resume(self, fabric: Fabric, state: dict) -> None:
         """Take the state up where an earlier call left it, if there was one.
@@ -137,7 +139,7 @@ class Checkpoints:
             raise DamageError(f"{path}: not as it was written; remove it to begin this training anew")
         if condition == "whole":
             fabric.load(path, state)
-            self.first = self.step = state["step"]
+            self.first, self.step, self.seconds = state["step"], state["step"], state["seconds"]
 
     def keep(self, fabric: Fabric, state: dict) -> None:
         """Write the state and the log; only the first process writes, and the log never runs ahead of the state."""
@@ -147,14 +149,14 @@ class Checkpoints:
             fabric.save(draft, state)
         if fabric.is_global_zero:
             self._write_log(state)
-        self.step = state["step"]
+        self.step, self.seconds = state["step"], state["seconds"]
         fabric.barrier()
 
-    def finish(self, fabric: Fabric, state: dict) -> None:
+    def finish(self, fabric: Fabric, state: dict, trained: nn.Module) -> None:
         """Write the weights of a training whose last step is done, and kept."""
         if fabric.is_global_zero:
             self._write_log(state)  # again: a kill may have come between the last state and its log
-            self.folder.write_weights(state["network"].module)
+            self.folder.write_weights(trained)
         fabric.barrier()
 
     def _write_log(self, state: dict) -> None:

@@ -1,7 +1,6 @@
 """One run made, or continued: weights, scores, record."""
 
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -157,13 +156,11 @@ def _bar(title: str, say: Callable[[str], None], steps: range) -> Iterable[int]:
 
 def train_plan(plan: Plan, network: nn.Module, fabric: Fabric | None = None, progress: Progress = iter) -> None:
     """Train a plan's network into its folder; continues where an interrupted call stopped."""
-    recipe, folder, started = plan.recipe, plan.files, time.time()
+    recipe, folder = plan.recipe, plan.files
     fabric = fabric or Fabric(accelerator="auto", devices=1, precision=recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
     with one_thread(fabric.device):
-        # The seconds are those of the last part of a training that was interrupted and continued.
-        continued = folder.is_whole("state.pt")
-        device = {"device": device_name(fabric.device), "processes": fabric.world_size}
-        record = provenance() | device | {"continued": continued}
+        device = device_name(fabric.device)
+        record = provenance() | {"processes": fabric.world_size, "continued": folder.is_whole("state.pt")}
         if fabric.is_global_zero:
             folder.write_json("recipe.json", plan.content)
         parts = plan.assembled(fabric.device)
@@ -175,10 +172,11 @@ def train_plan(plan: Plan, network: nn.Module, fabric: Fabric | None = None, pro
 
         keeper, watch = store.Checkpoints(folder), validate if watched else None
         try:
-            training.train(network, *parts[:2], recipe, parts.batches, keeper, watch, fabric, progress)
+            training.train(network, *parts[:2], recipe, parts.batches, keeper, watch, fabric, progress, device)
         except KeyboardInterrupt:
             kept = f"{keeper.step} of {recipe.steps} steps are kept in {plan.folder}; the same command goes on"
             raise KeyboardInterrupt(kept) from None
     # A finished training that only wrote its files again keeps the record of the call that did the steps.
     if fabric.is_global_zero and (keeper.first < recipe.steps or not folder.is_whole("provenance.json")):
-        folder.write_json("provenance.json", record | {"training_seconds": round(time.time() - started, 1)})
+        record |= {"device": ", then ".join(keeper.seconds), "training_seconds": round(sum(keeper.seconds.values()), 1)}
+        folder.write_json("provenance.json", record)

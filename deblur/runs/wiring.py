@@ -62,7 +62,9 @@ def fresh_exposures(plan: "Plan", device: torch.device) -> tuple:
 def fresh_photographs(plan: "Plan", device: torch.device) -> tuple:
     """Crops of photographs, exposed anew on the device that trains; their curriculum is spread over the steps."""
     sharp = _decoded(plan.photographs.folder, plan.photographs.fingerprint)
-    return losses.geometric, partial(bench.Batches, sharp, device=device, steps=plan.recipe.steps)
+    return losses.geometric, partial(
+        bench.Batches, sharp, device=device, steps=plan.recipe.steps, growth=plan.recipe.growth
+    )
 
 
 SOURCES = {"tree": stored_pairs, "synthesis": fresh_exposures, "photographs": fresh_photographs}
