@@ -328,6 +328,7 @@ class Batches(loading.Batches):
 
     def loader(self, start: int, stop: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of steps start..stop-1 in order, on the device."""
+        _ = self.source.scenes  # decoded once, for all workers
         steps: DataLoader = DataLoader(
             range(start, stop),  # type: ignore[arg-type]  # as good as a Dataset
             batch_size=None,
