@@ -326,7 +326,7 @@ def test_trainings_take_the_photographs_of_the_folder_if_there_is_one(photos, tm
 @pytest.mark.parametrize("what", ["leaves", "photographs"])
 def test_what_there_is_to_train_on_lies_where_trainings_look(what, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DEBLUR_PHOTOS", str(tmp_path))
-    monkeypatch.setattr("deblur.data.debian.fetch", lambda out, progress: out.mkdir())
+    monkeypatch.setattr("deblur.data.debian.fetch", lambda out, split, progress: out.mkdir())
     assert cli.main(["data", what, *(["--count", "1"] if what == "leaves" else [])]) == 0
     assert capsys.readouterr().out.split() == [str(tmp_path / what)]
     assert (tmp_path / what).is_dir()

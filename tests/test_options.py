@@ -69,7 +69,10 @@ COMMANDS = {
         "--count": ("--count 3", {"write_leaves.count": 3}),
         "--seed": ("--seed 7", {"write_leaves.seed": 7}),
     },
-    "data photographs": {"--out": ("--out there", {"fetch.out": Path("there")})},
+    "data photographs": {
+        "--out": ("--out there", {"fetch.out": Path("there")}),
+        "--split": ("--split exam", {"fetch.split": "exam"}),
+    },
     "data synthesize --photos a --out b": {
         "--photos": ("photos a => photos c", {"synthesize.source": Path("c")}),
         "--out": ("--out b => --out c", {"synthesize.out": Path("c")}),

@@ -85,9 +85,9 @@ def data_leaves(world):
 
 
 def data_photographs(world):
-    row = {"name": "a.png", "package": "p", "version": "1", "path": "picture.png"}
-    row["sha256"] = paths.file_sha256(world.given)
-    world.set(debian, "listed", lambda: pd.DataFrame([row]))
+    sha256 = paths.file_sha256(world.given)
+    row = debian.Photograph("a.png", "train", "p", "1", "picture.png", "Nobody", "CC0-1.0", sha256)
+    world.set(debian, "listed", lambda: [row])
     world.set(debian.shutil, "which", lambda _: "tool")
     world.set(debian, "unpacked", lambda *_: world.work() or world.given.parent)
     return ["data", "photographs", "--out"], "photographs"

@@ -127,8 +127,11 @@ def _leaves(given: argparse.Namespace) -> None:
 
 
 def _add_photographs(data: Commands) -> None:
-    debian = data.add_parser("photographs", help="fetch free photographs to train on at scale bench, from Debian")
-    debian.add_argument("--out", type=Path, help="a new folder (default: photos/photographs)")
+    debian = data.add_parser("photographs", help="fetch free photographs from Debian, to train on at scale bench")
+    exam = "train, or those of the study exam, which no training takes (default: train)"
+    debian.add_argument("--split", choices=("train", "exam"), default="train", help=exam)
+    out = "a new folder (default: photos/photographs; exam: photographs-exam in the data folder)"
+    debian.add_argument("--out", type=Path, help=out)
     debian.set_defaults(run=_photographs)
 
 
@@ -138,9 +141,10 @@ def _photographs(given: argparse.Namespace) -> None:
     from deblur import paths
     from deblur.data import debian
 
-    out = given.out or paths.photos_dir() / "photographs"
+    homes = {"train": paths.photos_dir() / "photographs", "exam": paths.data_dir() / "photographs-exam"}
+    out = given.out or homes[given.split]
     say(f"fetching photographs from Debian's packages into {out}")
-    debian.fetch(out, partial(tqdm, desc="photographs", unit="package", leave=False))
+    debian.fetch(out, given.split, partial(tqdm, desc="photographs", unit="package", leave=False))
     print(out)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from deblur import paths
-from deblur.data import blur, loading, mini, scenes, trees
+from deblur.data import blur, debian, loading, mini, scenes, trees
 from deblur.data.loading import random_window
 from deblur.data.official import SUFFIXES, DataError, read_image
 from deblur.data.synthesis import expose_in_bands
@@ -164,13 +164,17 @@ class Photographs:
         """Name below the folder -> photograph.
 
         Raises:
-            DataError: if there are none.
+            DataError: if there are none, or one that is kept for the exam.
         """
         if self.folder is None:
             return {}
         files = {path.relative_to(self.folder).as_posix(): path for path in paths.files_below(self.folder, SUFFIXES)}
         if not files:
             raise DataError(f"{self.folder}: no photographs found; give a folder of sharp PNG or JPEG pictures")
+        exam = debian.exam()
+        for path in files.values():
+            if (sha256 := paths.file_sha256(path)) in exam:
+                raise DataError(f"{path} is {exam[sha256]} of the study exam, which no training may see; take it out")
         return files
 
     @cached_property

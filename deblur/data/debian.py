@@ -1,29 +1,54 @@
-"""Free photographs to train on at scale `bench`, from the Debian packages that carry them.
+"""Free photographs from the Debian packages that carry them: to train on at scale `bench`, and to examine with.
 
-`weights/photographs.csv` names package, version, path inside it, author, licence and SHA-256 of each. The photographs
-themselves are nobody's to commit here.
+`weights/photographs.csv` names split, package, version, path inside it, author, licence and SHA-256 of each. The
+photographs themselves are nobody's to commit here. Those of the split `exam` are kept out of training for good:
+`bench.Photographs` refuses them.
 """
 
+import csv
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pandas as pd
-
 from deblur import paths, writing
 from deblur.data.official import DataError, inside
 
-
-def listed() -> pd.DataFrame:
-    """The manifest: `name`, `package`, `version`, `path`, `author`, `licence`, `sha256`, a row a photograph."""
-    return pd.read_csv(paths.bundled_dir() / "weights" / "photographs.csv", dtype=str)
+SPLITS = ("train", "exam")
 
 
-def fetch(out: Path, progress: Callable[[Iterable], Iterable[Any]] = iter) -> None:
-    """Download the packages with `apt-get`, without installing them, and copy their photographs into a new folder.
+@dataclass(frozen=True)
+class Photograph:
+    """A row of the manifest: `path` inside version `version` of a Debian package becomes the file `name`."""
+
+    name: str
+    split: str
+    package: str
+    version: str
+    path: str
+    author: str
+    licence: str
+    sha256: str
+
+
+def listed() -> list[Photograph]:
+    """The photographs of the manifest, by name."""
+    with open(paths.bundled_dir() / "weights" / "photographs.csv", encoding="utf-8", newline="") as stream:
+        return [Photograph(**row) for row in csv.DictReader(stream)]
+
+
+def exam() -> dict[str, str]:
+    """SHA-256 -> name of the photographs that no training may see."""
+    return {photograph.sha256: photograph.name for photograph in listed() if photograph.split == "exam"}
+
+
+def fetch(out: Path, split: str = "train", progress: Callable[[Iterable], Iterable[Any]] = iter) -> None:
+    """Download the packages with `apt-get`, without installing them, and copy a split into a new folder.
 
     Raises:
         DataError: without Debian's tools, if a package cannot be had, and for photographs that are not those listed.
@@ -32,12 +57,14 @@ def fetch(out: Path, progress: Callable[[Iterable], Iterable[Any]] = iter) -> No
     missing = [tool for tool in ("apt-get", "dpkg-deb") if not shutil.which(tool)]
     if missing:
         raise DataError(f"{' and '.join(missing)} not found; elsewhere unpack the packages of photographs.csv by hand")
+    package = attrgetter("package")
+    wanted = sorted((photograph for photograph in listed() if photograph.split == split), key=package)
     with writing.delivering_folder(out) as draft:
-        for package, rows in progress(list(listed().groupby("package"))):
+        for name, photographs in progress([(name, list(group)) for name, group in groupby(wanted, package)]):
             with TemporaryDirectory() as scratch:
-                tree = unpacked(str(package), Path(scratch))
-                for row in rows.itertuples():
-                    copy(inside(tree, str(row.path)), inside(draft, str(row.name)), row)
+                tree = unpacked(name, Path(scratch))
+                for photograph in photographs:
+                    copy(inside(tree, photograph.path), inside(draft, photograph.name), photograph)
 
 
 def unpacked(package: str, scratch: Path) -> Path:
@@ -57,8 +84,8 @@ def unpacked(package: str, scratch: Path) -> Path:
     return scratch / "tree"
 
 
-def copy(source: Path, target: Path, row: Any) -> None:
-    """One photograph, if it is the one that the row of the manifest lists."""
+def copy(source: Path, target: Path, row: Photograph) -> None:
+    """One photograph, if it is the one that the manifest lists."""
     if not source.is_file() or paths.file_sha256(source) != row.sha256:
         what = "is another picture" if source.is_file() else "is missing"
         raise DataError(f"{row.path} of {row.package} {what}; version {row.version} of the package is listed")
