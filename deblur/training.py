@@ -101,7 +101,8 @@ def train(
         blurred, sharp = (fabric.to_device(image) for image in next(loader))
         if recipe.channels_last:
             blurred = blurred.contiguous(memory_format=torch.channels_last)
-        row = {"step": step + 1, "lr": schedule(recipe.lr, step, recipe.steps)}
+        rise = min((step + 1) / recipe.warm_up, 1.0) if recipe.warm_up else 1.0
+        row = {"step": step + 1, "lr": rise * schedule(recipe.lr, step, recipe.steps)}
         row |= _update(fabric, network, loss, recipe, optimiser, blurred, sharp, row)
         if average is not None:
             average.update_parameters(network.module)

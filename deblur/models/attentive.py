@@ -42,7 +42,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple, xavier_
 from deblur.models.published import UNKNOWN, Published
-from deblur.models.starts import FAINT, open_units
+from deblur.models.starts import LIFT, open_units
 
 MODES = ("serial_sa_ca", "serial_ca_sa", "eq6", "parallel_add", "parallel_concat")
 
@@ -239,23 +239,26 @@ def halve_twice(image: Tensor) -> Tensor:
 
 @torch.no_grad()
 def start_at_identity(network: Attentive) -> None:
-    """Set weights so that M returns its image nearly unchanged: ours, for recipes of minutes; the graph is the same.
+    """Set weights so that M returns its image unchanged: ours, for recipes of minutes; the graph stays the same.
 
     The first three channels carry the image from the first convolution over the full-resolution skip to the last
-    one; the second convolutions of all RABs are zero, and what DG2 adds to those channels is faint. No unit is dead.
+    one; the second convolutions of all RABs are zero, and DG2 lifts those channels by what the last one takes off again.
+    No unit is dead.
     """
     for module in network.scales:
         centre = module.eg1.head.kernel_size[0] // 2
         for layer in (module.eg1.head, module.dg3.tail):
             layer.weight[:3] = 0
             layer.weight[range(3), range(3), centre, centre] = 1
-        module.dg2.tail.weight[:, :3] *= FAINT
+        module.dg2.tail.weight[:, :3] = 0
     for block in network.modules():
         if isinstance(block, RAB):
             block.conv2.weight.zero_()
     open_units(network)
     for module in network.scales:
         module.eg1.head.bias[:3] = 0
+        module.dg2.tail.bias[:3] = LIFT
+        module.dg3.tail.bias[:3] = -LIFT
 
 
 VARIANTS = {

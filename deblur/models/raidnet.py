@@ -58,7 +58,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple, xavier_
 from deblur.models.published import UNKNOWN, Published
-from deblur.models.starts import FAINT, open_units
+from deblur.models.starts import LIFT, open_units
 
 MASK_AXES = ("positions", "heads")
 MASK_SCALES = ("area", "max", "none")
@@ -341,10 +341,11 @@ class RAIDNet(nn.Module):
 
 @torch.no_grad()
 def start_at_identity(network: RAIDNet) -> None:
-    """Set weights so that both stages nearly return their image: ours, for recipes of minutes; the graph is the same.
+    """Set weights so that both stages return their image: ours, for recipes of minutes; the graph stays the same.
 
     The first three channels carry the image from the first convolution over the full-resolution skip to the last
-    one; the last convolutions of both branches of all blocks are zero, and what dec2 adds to those channels is faint.
+    one; the last convolutions of both branches of all blocks are zero, and dec2 lifts those channels by what the last
+    one takes off again.
     With a global residual the last convolution is zero instead. LRR, whose features are ten times as large as those
     they are added to, starts at zero too. No unit is dead.
     """
@@ -355,7 +356,7 @@ def start_at_identity(network: RAIDNet) -> None:
             layer.weight[range(3), range(3), centre, centre] = 1
         if network.config.global_residual:
             stage.dec1.tail.weight.zero_()
-        stage.dec2.tail.weight[:, :3] *= FAINT
+        stage.dec2.tail.weight[:, :3] = 0
         for block in stage.modules():
             if isinstance(block, Block):
                 block.conv2.weight.zero_()
@@ -366,6 +367,8 @@ def start_at_identity(network: RAIDNet) -> None:
     open_units(network)
     for stage in network.stages:
         stage.enc1.head.bias[:3] = 0
+        stage.dec2.tail.bias[:3] = LIFT
+        stage.dec1.tail.bias[:3] = 0 if network.config.global_residual else -LIFT
 
 
 VARIANTS = {

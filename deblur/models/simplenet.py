@@ -70,7 +70,7 @@ from deblur.models.deform import DeformConv2d
 from deblur.models.layers import pad_to_multiple
 from deblur.models.published import UNKNOWN, Published
 from deblur.models.srn import SRN
-from deblur.models.starts import open_units, start_bilinear
+from deblur.models.starts import FAINT, open_units, start_bilinear
 
 CONTEXTS = ("lgcr", "rb", "nonlocal", "tt", "none")
 NORMS = ("joint", "joint_mean1", "channel")
@@ -364,8 +364,8 @@ class SRNWithPVB(SRN):
     def level_block(self, channels: int) -> list[nn.Module]:
         block = PVB(channels, modulated=True)
         if self.config.init == "identity":
-            nn.init.zeros_(block.fuse.weight)
-            nn.init.zeros_(block.fuse.bias)
+            with torch.no_grad():
+                block.fuse.weight *= FAINT
         return [block]
 
 

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple, xavier_
 from deblur.models.published import TENSORFLOW, Published
-from deblur.models.starts import FAINT, open_units
+from deblur.models.starts import LIFT, open_units
 
 
 @dataclass(frozen=True)
@@ -178,21 +178,24 @@ def double_state(state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] |
 
 @torch.no_grad()
 def start_at_identity(network: SRN) -> None:
-    """Set weights so that every scale returns its image nearly unchanged: ours, for recipes of minutes; same graph.
+    """Set weights so that every scale returns its image unchanged: ours, for recipes of minutes; same graph.
 
     The first three channels carry the image from the first convolution over the full-resolution skip to the last one;
-    the second convolutions of all RB2s are zero, and what the decoder adds to those channels is faint. No unit is dead.
+    the second convolutions of all RB2s are zero, and the decoder lifts those channels by what the last one takes off
+    again. No unit is dead.
     """
     centre = network.config.kernel // 2
     for layer in (network.head, network.tail):
         layer.weight[:3] = 0
         layer.weight[range(3), range(3), centre, centre] = 1
-    network.up1.weight[:, :3] *= FAINT
+    network.up1.weight[:, :3] = 0
     for block in network.modules():
         if isinstance(block, RB2):
             block.conv2.weight.zero_()
     open_units(network)
     network.head.bias[:3] = 0
+    network.up1.bias[:3] = LIFT
+    network.tail.bias[:3] = -LIFT
 
 
 VARIANTS = {

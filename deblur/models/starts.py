@@ -17,6 +17,8 @@ from deblur.models.deform import DeformConv2d
 TEXTURE_PX = 64
 FAINT = 1e-3
 """Factor on filters that should add next to nothing at the start, but pass gradients."""
+LIFT = 0.1
+"""Bias of units that should add nothing at the start: behind a ReLU they stay open, and the last layer takes it off."""
 
 
 def texture() -> Tensor:
