@@ -246,7 +246,8 @@ def _corners(frame_size: tuple[int, int]) -> Tensor:
 
 
 def longest_step(motion: Motion, frame_size: tuple[int, int]) -> float:
-    """The longest step in pixels between two sub-frames, of camera and object together."""
+    """The longest step in pixels between two sub-frames, of camera and object together; at the object's edge, where the
+    mask changes too, steps may be a little longer."""
     camera = camera_points(motion.poses, _corners(frame_size), frame_size, None).diff(dim=0)
     step = torch.hypot(camera[..., 0], camera[..., 1]).amax((1, 2))
     if motion.object_path is not None:
@@ -260,14 +261,15 @@ def random_motion(  # type: ignore[return]  # the loop ends by returning
     """A random exposure of the given kind: 7 to 13 sub-frames as in GoPro, refined until steps stay under 1 px.
 
     Args:
-        kind: one of `KINDS`; `local` moves an object over the shaking camera, `sampling` cuts trajectories.
+        kind: one of `KINDS`; `local` moves an object over the shaking camera, `sampling` does so too and cuts the
+            trajectories at the frame (the hybrid motion of Eq. 3).
         length_px: shortest and longest path, of the camera and of the object each.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of blur {kind!r}; choose one of {', '.join(KINDS)}")
     frames = int(rng.choice([7, 9, 11, 13]))
     camera = random_camera(rng, rng.uniform(*length_px), frame_size)
-    blob, coefficients = (random_blob(rng, frame_size), random_cubics(rng, 2)) if kind == "local" else (None, None)
+    blob, coefficients = (None, None) if kind == "global" else (random_blob(rng, frame_size), random_cubics(rng, 2))
     if coefficients is not None:
         coefficients *= rng.uniform(*length_px) / float(path_lengths(torch.from_numpy(cubic_paths(coefficients, 33))))
     for refined in count(1):

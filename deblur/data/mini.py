@@ -38,7 +38,8 @@ GOPRO_FRAMES = {"train": 12, "validation": 4, "test": 4}
 
 
 KIND_CYCLE = ("global", "local", "global", "sampling")
-"""Half of the frames show pure camera motion, a quarter a moving object, a quarter trajectories cut by the frame."""
+"""Half of the frames show pure camera motion, a quarter a moving object, a quarter one with trajectories cut by the
+frame."""
 
 
 @dataclass(frozen=True)

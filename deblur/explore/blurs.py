@@ -19,7 +19,7 @@ from deblur.photos import pictures, restoration, tiles
 KINDS = {
     "global": "a camera path",
     "local": "a moving object, and a camera path",
-    "sampling": "a camera path, cut by the frame",
+    "sampling": "a moving object, and a camera path, cut by the frame",
     "none": "none: it is really blurred",
 }
 """Kind of blur, see `blur.KINDS`, in words; with the last a picture is shown as it is."""
