@@ -14,7 +14,6 @@ from deblur.models.attentive import MODES, AttentionUnit
 
 SMALL = {"widths": (4, 6, 8), "kernel": 3, "blocks": 2, "reduction": 2}
 
-# shared/papers/attentive/spec.md, section 3
 COUNTS = {
     "paper": 6_905_527,
     "table4_no_sharing": 20_716_581,
@@ -31,6 +30,8 @@ COUNTS = {
     "eq6": 6_905_527,
     "serial_ca_sa": 6_905_527,
 }
+TABLE5 = [name for name in COUNTS if name.startswith("table5_")]
+COUNTS |= {f"{name}_constant": count for name, count in COUNTS.items() if name in TABLE5}
 
 
 # -------------------------------------------------------------------------------------------------- sizes
@@ -143,7 +144,7 @@ def test_maps_are_weights_between_nought_and_one():
         assert 0 < found.min() < found.max() < 1
 
 
-@pytest.mark.parametrize(("channels", "reduction", "hidden"), [(32, 16, 2), (64, 16, 4), (128, 16, 8), (4, 16, 1)])
+@pytest.mark.parametrize(("channels", "reduction", "hidden"), [(32, 16, 2), (64, 16, 4), (128, 16, 8), (4, 16, 2)])
 def test_hidden_widths(channels, reduction, hidden):
     assert attentive.SpatialAttention(channels, reduction).squeeze.out_channels == hidden
     assert attentive.ChannelAttention(channels, reduction).squeeze.out_channels == hidden
@@ -262,10 +263,10 @@ def test_the_identity_start_returns_the_input_at_any_size(mode, share):
         image = torch.rand(2, 3, height, width)
         with torch.no_grad():
             outputs = network(image)
-        assert torch.equal(outputs[0], image)
+        torch.testing.assert_close(outputs[0], image, rtol=0, atol=1e-6)
         if height % 4 == width % 4 == 0:
-            assert torch.equal(outputs[1], layers.halve(image))
-            assert torch.equal(outputs[2], attentive.halve_twice(image))
+            torch.testing.assert_close(outputs[1], layers.halve(image), rtol=0, atol=1e-6)
+            torch.testing.assert_close(outputs[2], attentive.halve_twice(image), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["paper", "table5_without_all", "table5_only_ca", "table5_sa_decoder"])
@@ -274,13 +275,39 @@ def test_the_identity_start_of_variants_is_exact_and_can_be_left(variant):
     network = build("attentive", variant, **SMALL, init="identity")
     image, target = torch.rand(1, 3, 33, 20), torch.rand(1, 3, 33, 20)
     outputs = network(image)
-    assert torch.equal(outputs[0], image)
+    torch.testing.assert_close(outputs[0], image, rtol=0, atol=1e-6)
     (outputs[0] - target).square().mean().backward()
     moved = {name for name, parameter in network.named_parameters() if parameter.grad.any()}
     # The zero convolutions are the first to move, then what stands before them.
     assert any("conv2.weight" in name for name in moved)
     assert "scales.0.dg3.tail.weight" in moved
     assert "scales.0.eg1.head.weight" in moved
+
+
+@pytest.mark.parametrize("variant", TABLE5)
+def test_constant_gates_make_rows_alike_at_the_start(variant):
+    """At the identity start all maps are 1/2; a control differs from the full model in nothing but that they stay."""
+    pair = []
+    for which in ("paper", f"{variant}_constant"):
+        torch.manual_seed(0)
+        network = build("attentive", which, **SMALL, init="identity")
+        for block in network.modules():
+            if isinstance(block, attentive.RAB):  # the same weights, whatever was drawn for maps
+                generator = torch.Generator().manual_seed(block.conv2.in_channels)
+                block.conv1.weight.data = torch.randn(block.conv1.weight.shape, generator=generator) / 10
+                block.conv2.weight.data = torch.randn(block.conv2.weight.shape, generator=generator) / 10
+                for gate in (block.attention.sa, block.attention.ca):
+                    if gate is not None:
+                        gate.excite.weight.data.zero_()
+        pair.append(network)
+    full, control = pair
+    control.load_state_dict(full.state_dict(), strict=False)
+    image = torch.rand(1, 3, 16, 32)
+    for ours, theirs in zip(control(image), full(image), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    plain = build("attentive", variant, **SMALL, init="identity")
+    plain.load_state_dict(full.state_dict(), strict=False)
+    assert not torch.allclose(plain(image)[0], full(image)[0], atol=1e-4)
 
 
 def test_the_papers_start_is_xavier_uniform_with_zero_biases():

@@ -20,12 +20,9 @@ STEPS, SEEDS = 10, (0, 1, 2)
 EVERY = [(name, variant) for name, network in models.NETWORKS.items() for variant in network.file.VARIANTS]
 
 BLIND = {
-    ("simplenet", "table5_nonlocal", "context.phi.bias"): "a softmax over keys does not see what is added to all of them"
+    ("simplenet", "table5_nonlocal", "context.phi.bias"): "a softmax over keys does not see what is added to all of them",
 }
 """Parameters that an equation keeps from learning -> that equation."""
-
-HIDDEN = ("attention.sa.squeeze", "attention.ca.squeeze", "csam", "shallow.1.squeeze", ".squeeze.weight", "theta")
-"""Layers without a bias before a ReLU (attentive, Eqs. 4, 5; SGENet, Sec. 3.3; CAB): half of their units may be shut."""
 
 
 @cache
@@ -57,21 +54,29 @@ def stepped(name, variant, seed):
 
 
 class Seen(TorchFunctionMode):
-    """What ReLUs and sigmoids make in a forward pass, and where deformable convolutions look."""
+    """What ReLUs and sigmoids make in a forward pass, and where deformable convolutions look.
+
+    `dead` holds, for each ReLU that reads a layer with or (`shut`) without a bias, dead units and units.
+    """
 
     def __init__(self):
         super().__init__()
-        self.relus, self.gates, self.outside = [], [], []
+        self.dead, self.shut, self.gates, self.outside = [], [], [], []
+        self.made = {}
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         output = func(*args, **(kwargs or {}))
-        if func in (F.relu, torch.relu):
-            self.relus.append(output)
+        if func in (F.relu, torch.relu) and id(args[0]) in self.made:
+            units = output.transpose(0, 1).flatten(1).amax(1)
+            biased = self.made[id(args[0])][0].bias is not None
+            (self.dead if biased else self.shut).append((int((units <= 0).sum()), len(units)))
         if func is torch.sigmoid:
             self.gates.append(output)
         return output
 
     def look(self, module, inputs, output):
+        if hasattr(module, "bias"):
+            self.made[id(output)] = module, output
         if isinstance(module, DeformConv2d):
             offset = module.offset(inputs[0])[:, : 2 * module.taps]
             shares = []
@@ -101,7 +106,59 @@ def test_after_ten_steps_everything_has_moved_and_is_alive(name, variant, seed):
     handle.remove()
     assert max(seen.outside, default=0) < 0.01, "offsets run off the map"
     maps = [gate for gate in seen.gates if gate.dim() == 4 and min(gate.shape[-2:]) > 1]
-    assert all((gate.amax((2, 3)) - gate.amin((2, 3))).amax() > 1e-5 for gate in maps), "a gate is constant"
-    units = sum(output.shape[1] for output in seen.relus if output.dim() in (2, 4))
-    dead = sum(int((output.transpose(0, 1).flatten(1).amax(1) <= 0).sum()) for output in seen.relus)
-    return units, dead
+    assert all((gate.amax((2, 3)) > gate.amin((2, 3))).any() for gate in maps), "a gate is constant"
+    dead, units = (sum(column) for column in zip((0, 0), *seen.dead, strict=False))
+    assert dead <= 0.1 * units
+    # Without a bias a unit is open or shut by the sign of what it reads: of each pair one is open (attentive, Eqs. 4,
+    # 5; SGENet, Sec. 3.3; channel attention).
+    assert all(dead <= (units + 1) // 2 for dead, units in seen.shut)
+
+
+@pytest.mark.parametrize("name", ["attentive", "simplenet", "srn", "mimounet", "mprnet", "dmphn"])
+def test_no_unit_with_a_bias_is_dead_at_the_start_and_many_are_without_opening(name, monkeypatch):
+    dead = []
+    for opened in (True, False):
+        if not opened:
+            monkeypatch.setattr(models.NETWORKS[name].file, "open_units", lambda *_: None)
+        config = recipes.recipe(name, scale="mini").config
+        network, seen = drawn(partial(models.build, name, **config), 0), Seen()
+        handle = register_module_forward_hook(seen.look)
+        with seen, torch.no_grad():
+            network(textured())
+        handle.remove()
+        dead.append(sum(count for count, _ in seen.dead) if seen.dead else 0)
+    assert dead[0] == 0
+    assert dead[1] > 0 or name == "mprnet"  # whose only units before a ReLU have no bias
+
+
+def test_opening_draws_nothing_and_leaves_meta_tensors_and_modes_alone():
+    state = torch.get_rng_state()
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(0.5))
+    state = torch.get_rng_state()
+    starts.open_units(network)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert network.training
+    with torch.device("meta"):
+        starts.open_units(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
+
+
+def test_an_opened_layer_answers_a_texture_with_mean_zero_or_in_pairs():
+    for bias in (True, False):
+        layer = nn.Conv2d(3, 6, 3, bias=bias)
+        starts.open_units(nn.Sequential(layer, nn.ReLU()))
+        answers = layer(starts.texture()).mean((0, 2, 3))
+        if bias:
+            torch.testing.assert_close(answers, torch.zeros(6), atol=1e-6, rtol=0)
+        else:
+            torch.testing.assert_close(layer.weight[3:], -layer.weight[:3])
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_a_bilinear_start_enlarges_flat_images_without_a_grid(size):
+    layer = nn.ConvTranspose2d(5, 2, size, 2, padding=1, output_padding=4 - size)
+    nn.init.kaiming_normal_(layer.weight)
+    before = layer.weight.var()
+    starts.start_bilinear(layer)
+    inner = layer(torch.ones(1, 5, 9, 9))[..., 3:-3, 3:-3]
+    assert float((inner - inner.mean((2, 3), keepdim=True)).abs().max()) < 1e-5
+    assert 0.2 < layer.weight.var() / before < 5

@@ -251,14 +251,12 @@ def start_at_identity(network: Attentive) -> None:
             layer.weight[:3] = 0
             layer.weight[range(3), range(3), centre, centre] = 1
         module.dg2.tail.weight[:, :3] = 0
+        module.dg2.tail.bias[:3] = LIFT
+        module.dg3.tail.bias[:3] = -LIFT
     for block in network.modules():
         if isinstance(block, RAB):
             block.conv2.weight.zero_()
-    open_units(network)
-    for module in network.scales:
-        module.eg1.head.bias[:3] = 0
-        module.dg2.tail.bias[:3] = LIFT
-        module.dg3.tail.bias[:3] = -LIFT
+    open_units(network, [layer for module in network.scales for layer in (module.eg1.head, module.dg2.tail)])
 
 
 VARIANTS = {

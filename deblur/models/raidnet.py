@@ -357,6 +357,8 @@ def start_at_identity(network: RAIDNet) -> None:
         if network.config.global_residual:
             stage.dec1.tail.weight.zero_()
         stage.dec2.tail.weight[:, :3] = 0
+        stage.dec2.tail.bias[:3] = LIFT
+        stage.dec1.tail.bias[:3] = 0 if network.config.global_residual else -LIFT
         for block in stage.modules():
             if isinstance(block, Block):
                 block.conv2.weight.zero_()
@@ -364,11 +366,7 @@ def start_at_identity(network: RAIDNet) -> None:
                     block.dilated.weight.zero_()
     if network.lrr is not None:
         network.lrr.reasoning.fuse.weight.zero_()
-    open_units(network)
-    for stage in network.stages:
-        stage.enc1.head.bias[:3] = 0
-        stage.dec2.tail.bias[:3] = LIFT
-        stage.dec1.tail.bias[:3] = 0 if network.config.global_residual else -LIFT
+    open_units(network, [layer for stage in network.stages for layer in (stage.enc1.head, stage.dec2.tail)])
 
 
 VARIANTS = {

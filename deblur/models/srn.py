@@ -189,13 +189,12 @@ def start_at_identity(network: SRN) -> None:
         layer.weight[:3] = 0
         layer.weight[range(3), range(3), centre, centre] = 1
     network.up1.weight[:, :3] = 0
+    network.up1.bias[:3] = LIFT
+    network.tail.bias[:3] = -LIFT
     for block in network.modules():
         if isinstance(block, RB2):
             block.conv2.weight.zero_()
-    open_units(network)
-    network.head.bias[:3] = 0
-    network.up1.bias[:3] = LIFT
-    network.tail.bias[:3] = -LIFT
+    open_units(network, [network.head, network.up1])
 
 
 VARIANTS = {

@@ -4,6 +4,7 @@ A ReLU whose input is negative for every image passes no gradient, for ever. Ran
 so, since the features that they read are positive and have means of their own.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -15,8 +16,8 @@ from torch.overrides import TorchFunctionMode
 from deblur.models.deform import DeformConv2d
 
 TEXTURE_PX = 64
-FAINT = 1e-3
-"""Factor on filters that should add next to nothing at the start, but pass gradients."""
+FAINT = 0.1
+"""Factor on filters that should add little at the start, but pass gradients."""
 LIFT = 0.1
 """Bias of units that should add nothing at the start: behind a ReLU they stay open, and the last layer takes it off."""
 
@@ -31,15 +32,18 @@ def texture() -> Tensor:
 
 
 @torch.no_grad()
-def open_units(network: nn.Module) -> None:
+def open_units(network: nn.Module, carriers: Collection[nn.Module] = ()) -> None:
     """Open every layer that stands before a ReLU, so that no unit of it is dead.
 
     With a bias, a unit's mean answer to a texture becomes zero. Without one, the second half of the units answers with
     the opposite sign of the first: of each pair one is open, whatever comes in. What has no storage (`meta`) is left.
+
+    Args:
+        carriers: layers whose first three units carry the image, and stay as they are.
     """
     if next(network.parameters()).is_meta:
         return
-    mode, training = _Opening(), network.training
+    mode, training = _Opening(carriers), network.training
     handle = register_module_forward_hook(mode.remember)
     try:
         with mode:
@@ -52,8 +56,9 @@ def open_units(network: nn.Module) -> None:
 class _Opening(TorchFunctionMode):
     """Opens layers, in the order of the forward pass, as a ReLU reads what they made."""
 
-    def __init__(self) -> None:
+    def __init__(self, carriers: Collection[nn.Module]) -> None:
         super().__init__()
+        self.carriers = carriers
         self.made: dict[int, tuple[nn.Module, Tensor]] = {}
         self.opened: set[nn.Module] = set()
 
@@ -67,17 +72,18 @@ class _Opening(TorchFunctionMode):
             layer, read = self.made.get(id(args[0]), (None, args[0]))
             if layer is not None and layer not in self.opened:
                 self.opened.add(layer)
-                args = (_opened(layer, read), *args[1:])
+                args = (_opened(layer, read, 3 if layer in self.carriers else 0), *args[1:])
         return func(*args, **(kwargs or {}))
 
 
-def _opened(layer: Any, output: Tensor) -> Tensor:
-    """Open a layer; returns its output, (N,C,...), as it is now."""
+def _opened(layer: Any, output: Tensor, carrying: int) -> Tensor:
+    """Open a layer but for its first `carrying` units; returns its output, (N,C,...), as it is now."""
     if layer.bias is None:
         half = layer.weight.shape[0] // 2
         layer.weight[half : 2 * half] = -layer.weight[:half]
         return torch.cat([output[:, :half], -output[:, :half], output[:, 2 * half :]], 1)
     mean = output.transpose(0, 1).flatten(1).mean(1)
+    mean[:carrying] = 0
     layer.bias -= mean
     return output - mean.view(-1, *[1] * (output.dim() - 2))
 
