@@ -69,11 +69,11 @@ def test_the_bundled_benchmark_is_the_default(data, mini_root):
     assert data.fingerprint == manifest["pixels"][:16]
     assert "mini" in data.label
     assert "blur_gamma" in copies.open_data(subset="blur_gamma").label
-    assert [len(data.pairs(split)) for split in ("train", "validation", "test")] == [144, 12, 32]
+    assert [len(data.pairs(split)) for split in ("train", "validation", "test")] == [144, 12, 36]
     assert len(data.validation()) == 12
 
 
-@pytest.mark.parametrize(("split", "count"), [("train", 144), ("validation", 12), ("test", 32)])
+@pytest.mark.parametrize(("split", "count"), [("train", 144), ("validation", 12), ("test", 36)])
 def test_a_limit_takes_different_pairs_from_all_over_the_split(data, split, count):
     every = [pair.name for pair in data.pairs(split)]
     for limit in (1, 3, 4, count - 1, count, count + 5):
@@ -82,11 +82,12 @@ def test_a_limit_takes_different_pairs_from_all_over_the_split(data, split, coun
         assert found == [name for name in every if name in found]  # in reading order
 
 
-def test_four_test_pairs_show_every_scene_and_kind(data):
-    """What the smoke scale scores."""
-    pairs = data.pairs("test", 4)
-    kinds = [str(official.read_truth(pair)["kind"]) for pair in pairs]
-    assert sorted(kinds) == ["global", "global", "local", "sampling"]
+@pytest.mark.parametrize(("scale", "kinds"), [("mini", 3), ("bench", 4)])
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_four_pairs_are_of_four_scenes_and_of_every_kind(scale, kinds, split):
+    """What is shown, and what the smoke scale scores."""
+    pairs = copies.open_data(scale=scale).pairs(split, 4)
+    assert len({official.read_kind(pair) for pair in pairs}) == kinds
     assert len({pair.sequence for pair in pairs}) == 4
 
 

@@ -297,7 +297,7 @@ EDITS = {
     "kinds of bench": (bench, '\nKIND_CYCLE = ("straight", ', "\nKIND_CYCLE = (", {"photographs"}),
     "a lesson": (bench, '"variety": (0.6, 0.8)', '"variety": (0.6, 0.9)', {"photographs"}),
     "the first path": (bench, "\nFIRST_PATH_PX = 12.0", "\nFIRST_PATH_PX = 13.0", {"photographs"}),
-    "scenes of bench": (bench, '("coffee", "flower", ', '("coffee", ', {"photographs"}),
+    "scenes of bench": (bench, '("flower", "bunny", ', '("flower", ', {"photographs"}),
     "paths of mini": (mini, "\nPATH_PX = (2.0, 5.0)", "\nPATH_PX = (2.0, 6.0)", {"synthesis"}),
     "frames of mini": (mini, "\nFRAME_SIZE = (144, 256)", "\nFRAME_SIZE = (144, 255)", {"synthesis"}),
     "kinds of mini": (mini, '\nKIND_CYCLE = ("global", ', "\nKIND_CYCLE = (", {"synthesis"}),

@@ -33,16 +33,18 @@ MARGIN = 51
 """Pixels of a scene around a frame: camera and object may each go their whole path to one side."""
 
 SCENES = {
-    "train": ("coffee", "flower", "hopper", "bunny"),
-    "validation": ("rocket",),
-    "test": ("astronaut", "motorcycle", "china"),
+    "train": ("flower", "bunny", "rocket", "grass", "hubble"),
+    "validation": ("coffee", "hopper", "gravel", "tissue"),
+    "test": ("astronaut", "motorcycle", "china", "camera", "brick"),
 }
 """The scenes of `mini` that are large enough as they are; the splits are theirs."""
-FRAMES = {"train": 1, "validation": 12, "test": 12}
+FRAMES = {"train": 1, "validation": 8, "test": 12}
 
+KINDS = ("straight", "global", "local", "sampling")
+"""What is scored: each scene of the validation and test splits shows every kind of blur equally often."""
 KIND_CYCLE = ("straight", "global", "straight", "local", "straight", "sampling")
-"""Half of the exposures are even shifts of the camera, the plainest motion blur there is, with a score of its own. The
-other half has all that `blur.random_motion` knows: tremor and turns, objects that move, trajectories that are cut."""
+"""What is trained on: half of the exposures are even shifts of the camera, the plainest motion blur there is. The other
+half has all that `blur.random_motion` knows: tremor and turns, objects that move, trajectories that are cut."""
 
 ROWS = 1080
 """Photographs are halved until they have at most so many rows: most are soft at full size."""
@@ -72,7 +74,7 @@ def write_bench(root: Path) -> None:
             folder = root / "GOPRO_Large" / split / f"BENCH{number + 1:02d}_{scene}"
             for frame in range(FRAMES[split]):
                 rng = np.random.default_rng([mini.SEED, list(SCENES).index(split), number, frame])
-                motion = random_motion(rng, KIND_CYCLE[frame % len(KIND_CYCLE)], PATH_PX)
+                motion = random_motion(rng, KINDS[(number + frame) % len(KINDS)], PATH_PX)
                 origin = random_origin(rng, picture)
                 exposure, blurred, linear = expose_in_bands(picture, motion, origin, FRAME_SIZE)
                 stem = f"{frame + 1:06d}"
@@ -107,7 +109,7 @@ def shift(length_px: float, angle: float, steps: int) -> np.ndarray:
 
 
 def random_motion(rng: np.random.Generator, kind: str, length_px: tuple[float, float]) -> blur.Motion:
-    """A random exposure of a kind in `KIND_CYCLE`, in steps of under 1 px.
+    """A random exposure of a kind in `KINDS`, in steps of under 1 px.
 
     Args:
         length_px: shortest and longest path, of the camera and of the object each.

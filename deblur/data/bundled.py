@@ -9,12 +9,13 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from deblur import paths, writing
-from deblur.data import bench, mini, miniatures
+from deblur.data import bench, fixed, mini, miniatures
 from deblur.data.scenes import PHOTOGRAPHS, SCENES
 from deblur.data.trees import hashes
 from deblur.errors import unknown
 from deblur.locks import locked
 from deblur.source import code_hash
+from deblur.talk import say
 
 COPIES = {**mini.COPIES, **miniatures.COPIES, **bench.COPIES}
 """Name of a bundled copy, SCALE-BENCHMARK -> what it is."""
@@ -46,6 +47,8 @@ def ensure(name: str = "mini-gopro", root: Path | None = None) -> Path:
                 with _watched(draft, name):
                     COPIES[name].write(draft)
                 _write_manifest(draft, name)
+            for difference in fixed.differences(name, root):
+                say(f"{root}: {difference}")
     return root
 
 

@@ -1,5 +1,6 @@
 """A copy of a benchmark on disk, opened by name."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +30,13 @@ class Data:
         if limit is None or limit >= len(pairs):
             return pairs
         starts = [i * len(pairs) // limit for i in range(limit + 1)]
-        return [pairs[start + i % (stop - start)] for i, (start, stop) in enumerate(pairwise(starts))]
+        spread, shown = [], Counter[str]()
+        for i, (start, stop) in enumerate(pairwise(starts)):
+            first = i % (stop - start)  # another place in every part: the first of each may look alike
+            part = pairs[start + first : stop] + pairs[start : start + first]
+            spread.append(min(part, key=lambda pair: shown[official.read_kind(pair)]))
+            shown[official.read_kind(spread[-1])] += 1
+        return spread
 
     def validation(self, limit: int | None = None) -> list[official.Pair]:
         """The validation split, empty where the benchmark has none (the papers watch none either)."""

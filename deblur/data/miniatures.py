@@ -1,6 +1,7 @@
 """Miniatures of the other official sets: what is peculiar to each, small, in its own tree.
 
-    hide         a moving object before a shaking camera: large in the close-ups, small in the long shots; test
+    hide         a moving object before a shaking camera: large in the close-ups, small in the long shots; scenes that
+                 the GoPro copy neither trains on nor tests with; test
     realblur_j   exposures of a real camera: mean in linear light, noise, a gain, slightly misaligned; train, test
     realblur_r   the same exposures as a dark raw image: linear light, no camera curve
     koehler      4 pictures x 12 six-dimensional camera trajectories, with every frame of each; test
@@ -24,6 +25,7 @@ from deblur.data.trees import Copy, save_image, save_truth
 TRAIN = tuple(name for name, source in scenes.SCENES.items() if source.split == "train")
 TEST = tuple(name for name, source in scenes.SCENES.items() if source.split == "test")
 """Scenes of each split, as the GoPro copy has them."""
+HIDE = tuple(name for name, source in scenes.SCENES.items() if source.split in ("validation", "hide"))
 
 HIDE_FOLDERS = {"test-close-ups": (0.35, 0.5), "test-long-shot": (0.12, 0.2)}
 """Folder -> smallest and largest radius of the object, as a share of the frame's height."""
@@ -35,7 +37,8 @@ LOW_LIGHT = 0.4
 """RealBlur-R: share of the light that reaches the sensor."""
 
 KOEHLER_SIDE = 162
-"""Pixels a side: MS-SSIM needs 161, and the lowest scene leaves 4 px for the camera on either side."""
+"""Pixels a side: MS-SSIM needs 161."""
+KOEHLER_PICTURES = TEST[:4]
 KOEHLER_TRAJECTORIES = 12
 KOEHLER_FRAMES = 21
 KOEHLER_PATH_PX = (2.0, 4.0)
@@ -55,7 +58,7 @@ def _numbers(part: str | int) -> list[int]:
 def write_hide(root: Path) -> None:
     """HIDE: `test/{test-close-ups,test-long-shot}/NAME.png`, sharp ones in one `GT/`."""
     base = root / "HIDE_dataset"
-    for scene in TEST:
+    for scene in HIDE:
         for number in range(HIDE_SHOTS * len(HIDE_FOLDERS)):
             rng = _rng("hide", scene, number)
             folder, radii = list(HIDE_FOLDERS.items())[number // HIDE_SHOTS]
@@ -125,7 +128,7 @@ def write_koehler(root: Path) -> None:
     """
     size = (KOEHLER_SIDE, KOEHLER_SIDE)
     lengths = np.linspace(*KOEHLER_PATH_PX, KOEHLER_TRAJECTORIES)
-    for image, scene in enumerate(TEST, 1):
+    for image, scene in enumerate(KOEHLER_PICTURES, 1):
         picture = scenes.load_scene(scene).image
         origin = tuple((side - KOEHLER_SIDE) // 2 for side in (picture.shape[2], picture.shape[1]))
         for trajectory, length_px in enumerate(lengths, 1):
@@ -166,10 +169,10 @@ def write_rwbi(root: Path) -> None:
         save_image(root / "RWBI" / name / f"{name}.jpg", torch.tensor(image).permute(2, 0, 1))
 
 
-_SHOTS = KOEHLER_TRAJECTORIES * len(TEST)
+_SHOTS = KOEHLER_TRAJECTORIES * len(KOEHLER_PICTURES)
 _REALBLUR = {"train": REALBLUR_SHOTS * len(TRAIN), "test": REALBLUR_SHOTS * len(TEST)}
 COPIES = {
-    "mini-hide": Copy("hide", write_hide, {"test": HIDE_SHOTS * len(HIDE_FOLDERS) * len(TEST)}),
+    "mini-hide": Copy("hide", write_hide, {"test": HIDE_SHOTS * len(HIDE_FOLDERS) * len(HIDE)}),
     "mini-realblur_j": Copy("realblur_j", write_realblur_j, _REALBLUR),
     "mini-realblur_r": Copy("realblur_r", write_realblur_r, _REALBLUR),
     "mini-koehler": Copy("koehler", write_koehler, {"test": _SHOTS, "frames": _SHOTS * KOEHLER_FRAMES}),

@@ -206,6 +206,24 @@ def read_truth(pair: Pair) -> dict[str, np.ndarray]:
     return truth
 
 
+def read_kind(pair: Pair) -> str:
+    """The kind of blur that the truth beside a pair names, empty where there is none.
+
+    Raises:
+        DataError: a damaged file.
+    """
+    if pair.truth is None:
+        return ""
+    try:
+        with np.load(pair.truth, allow_pickle=False) as stored:
+            return str(stored["kind"]) if "kind" in stored.files else ""
+    except MemoryError:
+        raise
+    except Exception as error:  # as in `read_truth`
+        remedy = "write it again with deblur data bundled"
+        raise DataError(fault(pair.truth, f"damaged ({error})", remedy)) from error
+
+
 # ------------------------------------------------------------------------------------------------ trees
 
 

