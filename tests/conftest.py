@@ -18,6 +18,10 @@ os.environ["OMP_NUM_THREADS"] = "1"  # for what tests start
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cuda", help="what tests/test_cuda.py compares with the CPU (default: cuda)")
+
+
 @pytest.fixture(scope="session")
 def mini_root():
     """The bundled GoPro copy."""

@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -32,7 +32,7 @@ def _lasting() -> dict:
     return {
         "commit": commit,
         "dirty": dirty,
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu": _cpu(),
@@ -62,6 +62,14 @@ def git(root: Path, *arguments: str) -> str | None:
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    """None where a package came with another: pytorch-lightning brings `lightning_fabric`, too."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _cpu() -> str | None:
