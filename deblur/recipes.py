@@ -520,7 +520,7 @@ SGENET = {
 }
 
 
-BENCH_STEPS = {"attentive": 12000, "raidnet": 6000, "sgenet": 6000, "radn": 6000, "simplenet": 6000}
+BENCH_STEPS = {"attentive": 6400, "raidnet": 3000, "sgenet": 1500, "radn": 2100, "simplenet": 1400}
 """Network -> steps at bench, as time on a GPU allowed: the best one had most of it."""
 
 
