@@ -4,9 +4,13 @@ import math
 from collections.abc import Callable
 
 
-def polynomial(lr: float, step: int, steps: int, *, power: float = 0.3) -> float:
-    """`lr (1 - k/K)^power`: the decay of SRN's code, which three of the papers print in other words."""
-    return lr * (1 - step / steps) ** power
+def polynomial(lr: float, step: int, steps: int, *, power: float = 0.3, hold: float = 0.0) -> float:
+    """`lr (1 - k/K)^power`: the decay of SRN's code, which three of the papers print in other words.
+
+    Args:
+        hold: share of the steps that `lr` is held before it falls (DeblurGAN).
+    """
+    return lr * min(1.0, (1 - step / steps) / (1 - hold)) ** power
 
 
 def constant(lr: float, step: int, steps: int) -> float:
@@ -14,9 +18,15 @@ def constant(lr: float, step: int, steps: int) -> float:
     return lr
 
 
-def cosine(lr: float, step: int, steps: int, *, floor: float = 0.0) -> float:
-    """One half cosine from `lr` to `floor` (SGENet, Sec. 4.1)."""
-    return floor + (lr - floor) * (1 + math.cos(math.pi * step / steps)) / 2
+def cosine(lr: float, step: int, steps: int, *, floor: float = 0.0, warm_up: int = 0) -> float:
+    """One half cosine from `lr` to `floor` (SGENet, Sec. 4.1).
+
+    Args:
+        warm_up: steps before it in which the rate rises evenly to `lr` (MPRNet).
+    """
+    if step < warm_up:
+        return lr * (step + 1) / warm_up
+    return floor + (lr - floor) * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2
 
 
 def staircase(lr: float, step: int, steps: int, *, every: int, factor: float) -> float:

@@ -74,7 +74,7 @@ def other_schedule(monkeypatch):
 
 
 def other_augmentation(monkeypatch):
-    monkeypatch.setitem(loading.AUGMENTATIONS, "flip_lr", lambda image: image)
+    monkeypatch.setitem(loading.AUGMENTATIONS, "flip_lr", lambda images, draw: images)
 
 
 def weight_decay(monkeypatch):

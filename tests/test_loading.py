@@ -1,8 +1,11 @@
 """Training batches: two sources that agree, and samples that depend on (seed, step, index) and on nothing else."""
 
+import colorsys
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 
 from deblur.data import loading, mini, official
 from deblur.data.loading import Batches, Stored, Synthesis, Tree, random_window
@@ -82,12 +85,12 @@ def test_fresh_blur_is_new_at_every_step():
 def test_a_sample_depends_on_seed_step_and_index_only():
     base = Batches(Drawn(), 8, 6, seed=4)
     alone = base.sample(5, 2)
-    np.testing.assert_array_equal(alone, Batches(Drawn(), 8, 99, seed=4, rank=1, world=3).sample(5, 2))
+    assert torch.equal(alone, Batches(Drawn(), 8, 99, seed=4, rank=1, world=3).sample(5, 2))
     [base.sample(step, 0) for step in range(3)]  # what was drawn before does not matter
     np.random.default_rng(0).random()
-    np.testing.assert_array_equal(alone, base.sample(5, 2))
+    assert torch.equal(alone, base.sample(5, 2))
     for other in (base.sample(5, 3), base.sample(6, 2), Batches(Drawn(), 8, 6, seed=5).sample(5, 2)):
-        assert not np.array_equal(alone, other)
+        assert not torch.equal(alone, other)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 6])
@@ -132,12 +135,95 @@ def test_flips_are_the_same_for_both_and_all_four_come_equally_often():
     }
     found = []
     for step in range(600):
-        blurred, sharp = batches.sample(step, 0)
+        blurred, sharp = (255 * batches.sample(step, 0)).round().byte().permute(0, 2, 3, 1).numpy()
         np.testing.assert_array_equal(blurred + 100, sharp)
         found += [name for name, image in flips.items() if np.array_equal(image, blurred)]
     assert len(found) == 600
     # 600 draws with probability 1/4: four standard deviations are 42.
     assert all(abs(found.count(name) - 150) < 42 for name in flips)
+
+
+# ------------------------------------------------------------------------------------------ other augmentations
+
+
+DRAWS = (0.0, 0.05, 0.25, 0.4, 0.6, 0.95, 1 - 2**-53)
+
+
+@pytest.fixture
+def pair():
+    """Blurred and sharp image, colourful and of another height than width."""
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 6, 8), dtype=np.uint8) / np.float32(255))
+
+
+def applied(name, pair, draw):
+    return loading.AUGMENTATIONS[name](pair, draw)
+
+
+@pytest.mark.parametrize("name", loading.AUGMENTATIONS)
+@pytest.mark.parametrize("draw", DRAWS)
+def test_an_augmentation_gives_images_and_leaves_its_input_alone(name, draw, pair):
+    before = pair.clone()
+    changed = applied(name, pair, draw)
+    assert torch.equal(pair, before)
+    assert sorted(changed.shape) == sorted(pair.shape)
+    assert changed.dtype == torch.float32
+    assert 0 <= changed.min() <= changed.max() <= 1
+    assert torch.equal(changed, applied(name, pair, draw))  # the draw decides all
+
+
+@pytest.mark.parametrize("name", sorted(set(loading.AUGMENTATIONS) - {"sharp_input", "noise"}))
+@pytest.mark.parametrize("draw", DRAWS)
+def test_both_images_of_a_pair_are_changed_alike(name, draw, pair):
+    for image, found in zip(pair, applied(name, pair, draw), strict=True):
+        assert torch.equal(found, applied(name, torch.stack([image, pair[0]]), draw)[0])
+
+
+@pytest.mark.parametrize(("draw", "turns"), [(0.0, 1), (0.3, 1), (0.34, 2), (0.66, 2), (0.67, 3), (1 - 2**-53, 3)])
+def test_turns_are_by_90_180_and_270_degrees_and_never_none(draw, turns, pair):
+    np.testing.assert_array_equal(applied("turn", pair, draw), np.rot90(pair.numpy(), turns, (2, 3)))
+
+
+def test_channels_come_in_all_six_orders(pair):
+    orders = [tuple(applied("channels", pair, (k + 0.5) / 6)[1, :, 2, 3].tolist()) for k in range(6)]
+    assert len(set(orders)) == 6
+    assert all(sorted(order) == sorted(pair[1, :, 2, 3].tolist()) for order in orders)
+
+
+@pytest.mark.parametrize(("draw", "factor"), [(0.0, 0.8), (0.25, 0.9), (0.5, 1.0), (0.9, 1.16)])
+def test_saturation_is_what_pillow_makes_of_it(draw, factor, pair):
+    picture = Image.fromarray((255 * pair[0]).round().byte().permute(1, 2, 0).numpy())
+    expected = np.asarray(ImageEnhance.Color(picture).enhance(factor), np.float32).transpose(2, 0, 1)
+    np.testing.assert_allclose(255 * applied("saturation", pair, draw)[0].numpy(), expected, atol=1.01)  # it rounds twice
+
+
+@pytest.mark.parametrize(("draw", "factor"), [(0.0, 0.5), (0.3, 0.8), (0.5, 1.0), (0.9, 1.4)])
+def test_saturation_in_hsv_against_the_conversion_there_and_back(draw, factor, pair):
+    for before, after in zip(pair[1].flatten(1).T.tolist(), applied("hsv_saturation", pair, draw)[1].flatten(1).T):
+        hue, saturation, value = colorsys.rgb_to_hsv(*before)
+        expected = colorsys.hsv_to_rgb(hue, min(factor * saturation, 1), value)
+        if factor * saturation <= 1:
+            np.testing.assert_allclose(after, expected, atol=1e-6)
+        assert float(after.max()) == pytest.approx(value)
+        assert float(after.min()) == pytest.approx(min(expected), abs=1e-6)
+
+
+def test_noise_is_gaussian_of_a_gaussian_deviation_and_in_the_blurred_image_only():
+    grey = torch.full((2, 3, 64, 64), 0.5)
+    deviations = []
+    for draw in np.random.default_rng(0).random(300):
+        blurred, sharp = applied("noise", grey, draw)
+        assert torch.equal(sharp, grey[1])
+        deviations.append(float((blurred - 0.5).std()))
+    # The root of the mean square of 300 normal deviations, times four standard errors.
+    assert np.sqrt(np.mean(np.square(deviations))) == pytest.approx(2 / 255, rel=4 / np.sqrt(600))
+    noise = (blurred - 0.5) / deviations[-1]
+    assert float(noise.pow(4).mean()) == pytest.approx(3, abs=0.25)  # as a normal distribution has it
+    assert not torch.equal(blurred[0], blurred[1])
+
+
+def test_one_input_in_ten_is_sharp(pair):
+    for draw in DRAWS:
+        assert torch.equal(applied("sharp_input", pair, draw), pair[[1, 1]] if draw < 0.1 else pair)
 
 
 @pytest.mark.parametrize(("height", "width", "size", "edge"), [(144, 256, 64, 0.25), (50, 30, 30, 0.3), (9, 40, 4, 0)])

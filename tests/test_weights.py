@@ -11,6 +11,7 @@ import re
 import struct
 import zipfile
 from collections import OrderedDict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -187,7 +188,7 @@ def mimounet_plus(o, image):
     return mimounet(o, image, blocks=20)
 
 
-def nafnet(o, image):
+def nafnet(o, image, width=32):
     def norm(name, x):
         weight, bias = (o.tensor(f"{name}.{k}", x.shape[1]) for k in ("weight", "bias"))
         y = (x - x.mean(1, keepdim=True)) / (x.var(1, keepdim=True, unbiased=False) + 1e-6).sqrt()
@@ -205,7 +206,7 @@ def nafnet(o, image):
         y = o.conv(f"{name}.conv4", norm(f"{name}.norm2", x), 2 * c, 1)
         return x + o.conv(f"{name}.conv5", gate(y), c, 1) * o.tensor(f"{name}.gamma", 1, c, 1, 1, scale=0.3)
 
-    x, skips = o.conv("intro", image, 32), []
+    x, skips = o.conv("intro", image, width), []
     for i, count in enumerate((1, 1, 1, 28)):
         for j in range(count):
             x = block(f"encoders.{i}.{j}", x)
@@ -423,6 +424,7 @@ GRAPHS = {
     "mimounet": (mimounet, 1, 16, 6_807_171),
     "mimounet_plus": (mimounet_plus, 1, 16, 16_107_651),
     "nafnet": (nafnet, 1, 16, 17_111_907),
+    "nafnet_64": (partial(nafnet, width=64), 1, 16, 67_888_835),
     "dmphn": (dmphn, 1, 16, 7_232_524),
     "dmphn_stack4": (dmphn_stack4, 1, 16, 21_697_572),
     "deblurgan": (deblurgan, 1, 16, 11_378_179),

@@ -344,35 +344,27 @@ class Batches(loading.Batches):
         )
         return map(self.exposed, iter(steps))
 
-    def drawn(self, step: int) -> list[tuple[Shot, list[str]]]:
-        """This process's shots of a step, and which augmentations each goes through."""
+    def drawn(self, step: int) -> list[tuple[Shot, list[tuple[str, float]]]]:
+        """This process's shots of a step, and the augmentations of each with their draws."""
         progress, shots = step / self.steps if self.steps else 1.0, []
         factor = max((factor for start, factor in self.growth.items() if start <= progress), default=1)
         share = self.batch // factor**2 // self.world
         for index in range(self.rank * share, (self.rank + 1) * share):
             rng = np.random.default_rng([self.seed, step, index])
             shot = self.source.shot(rng, factor * self.crop, self.edge, progress)
-            shots.append((shot, [name for name in self.augment if rng.random() < 0.5]))
+            shots.append((shot, [(name, rng.random()) for name in self.augment]))
         return shots
 
-    def exposed(self, drawn: list[tuple[Shot, list[str]]]) -> tuple[Tensor, Tensor]:
+    def exposed(self, drawn: list[tuple[Shot, list[tuple[str, float]]]]) -> tuple[Tensor, Tensor]:
         """What was drawn, as a batch: (blurred, sharp), each (n, 3, crop, crop) float32 in [0,1]."""
         pairs = []
-        for shot, names in drawn:
-            images = torch.stack(shot.to(self.device).expose())
-            for change in (AUGMENTATIONS[name] for name in names):
-                images = change(images)
+        for shot, draws in drawn:
+            images = torch.stack(shot.to(self.device).expose()).float() / 255
+            for name, draw in draws:
+                images = loading.AUGMENTATIONS[name](images, draw)
             pairs.append(images)
-        blurred, sharp = (torch.stack(pairs).float() / 255).unbind(1)
+        blurred, sharp = torch.stack(pairs, 1)
         return blurred, sharp
-
-
-AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "flip_ud": lambda images: images.flip(-2),
-    "flip_lr": lambda images: images.flip(-1),
-    "rot90": lambda images: images.rot90(dims=(-2, -1)),
-}
-"""`loading.AUGMENTATIONS`, for tensors (...,H,W)."""
 
 
 def homographies(poses: np.ndarray) -> Tensor:

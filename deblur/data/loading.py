@@ -6,6 +6,7 @@ need no bookkeeping.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Protocol
 
 import numpy as np
@@ -72,12 +73,54 @@ class Synthesis:
         return tuple(image.permute(1, 2, 0).numpy() for image in (exposure.blurred(), exposure.sharp))  # type: ignore[return-value]  # two images
 
 
-AUGMENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "flip_ud": np.flipud,
-    "flip_lr": np.fliplr,
-    "rot90": np.rot90,
+def sometimes(change: Callable[[Tensor], Tensor], share: float = 0.5) -> Callable[[Tensor, float], Tensor]:
+    """A change that is made where the draw lies below `share`."""
+    return lambda images, draw: change(images) if draw < share else images
+
+
+def turned(images: Tensor, draw: float) -> Tensor:
+    """By 90, 180 or 270 degrees, never by none (Stack(4)-DMPHN)."""
+    return images.rot90(1 + int(3 * draw), (-2, -1))
+
+
+def recoloured(images: Tensor, draw: float) -> Tensor:
+    """The channels in another order, or in their own (MSCNN)."""
+    return images[:, list(tuple(permutations(range(3)))[int(6 * draw)])]
+
+
+def saturated(images: Tensor, draw: float) -> Tensor:
+    """Saturation times 0.8 to 1.2: the distance to the grey image of the same luma (Stack(4)-DMPHN)."""
+    grey = (images * images.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    return (grey + (0.8 + 0.4 * draw) * (images - grey)).clamp(0, 1)
+
+
+def hsv_saturated(images: Tensor, draw: float) -> Tensor:
+    """Saturation in HSV times 0.5 to 1.5: the distance to the highest channel (MSCNN)."""
+    value = images.amax(1, keepdim=True)
+    return (value - (0.5 + draw) * (value - images)).clamp(0, 1)
+
+
+def noisy(images: Tensor, draw: float) -> Tensor:
+    """Gaussian noise in the blurred image, whose deviation is Gaussian too, of deviation 2/255 (MSCNN)."""
+    blurred, sharp = images
+    generator = torch.Generator().manual_seed(int(draw * 2**53))
+    noise = torch.randn((), generator=generator) * 2 / 255 * torch.randn(blurred.shape, generator=generator)
+    return torch.stack([(blurred + noise.to(blurred.device)).clamp(0, 1), sharp])
+
+
+AUGMENTATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "flip_ud": sometimes(lambda images: images.flip(-2)),
+    "flip_lr": sometimes(lambda images: images.flip(-1)),
+    "rot90": sometimes(lambda images: images.rot90(dims=(-2, -1))),
+    "turn": turned,
+    "sharp_input": sometimes(lambda images: images[[1, 1]], 0.1),
+    "channels": recoloured,
+    "saturation": saturated,
+    "hsv_saturation": hsv_saturated,
+    "noise": noisy,
 }
-"""Name in a recipe -> what is done to both images of a pair; all three give the eight symmetries of the square."""
+"""Name in a recipe -> what is done to a pair: (blurred and sharp, 3, h, w) float32 in [0,1] and one draw in [0,1), which
+decides all -> the pair. The first three give the eight symmetries of the square."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +146,16 @@ class Batches(Dataset):
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         share = self.batch // self.world
         samples = [self.sample(step, i) for i in range(self.rank * share, (self.rank + 1) * share)]
-        return tuple(torch.stack([as_tensor(pair[k]) for pair in samples]) for k in (0, 1))  # type: ignore[return-value]  # two images
-
-    def sample(self, step: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sample `index` of step `step`: a crop, under each augmentation with probability 1/2."""
-        rng = np.random.default_rng([self.seed, step, index])
-        blurred, sharp = self.source.crop(rng, self.crop, self.edge)
-        for change in (AUGMENTATIONS[name] for name in self.augment):
-            if rng.random() < 0.5:
-                blurred, sharp = change(blurred), change(sharp)
+        blurred, sharp = torch.stack(samples, 1)
         return blurred, sharp
+
+    def sample(self, step: int, index: int) -> Tensor:
+        """Sample `index` of step `step`: an augmented crop, (blurred and sharp, 3, crop, crop) float32 in [0,1]."""
+        rng = np.random.default_rng([self.seed, step, index])
+        images = torch.stack([as_tensor(image) for image in self.source.crop(rng, self.crop, self.edge)])
+        for name in self.augment:
+            images = AUGMENTATIONS[name](images, rng.random())
+        return images
 
     def loader(self, start: int, stop: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of steps start..stop-1 in order, prefetched by worker processes if any."""

@@ -64,6 +64,7 @@ NETWORKS: dict[str, Network] = {
     "mimounet_plus": _of(mimounet, mimounet.MIMOUNetPlus, mimounet.PlusConfig),
     "mtrnn": _of(mtrnn, mtrnn.MTRNN),
     "nafnet": _of(nafnet, nafnet.NAFNet),
+    "nafnet_64": _of(nafnet, nafnet.NAFNet, nafnet.WideConfig),
 }
 
 PUBLISHED: dict[str, Published | str] = {}

@@ -2,7 +2,8 @@
 
 `python -m deblur.reports.equal_time` times whole steps of all networks in turn on one thread and prints the table that
 stands in `recipes.EQUAL_TIME`: measured once and recorded, so that the runs can be made again. The time is what the
-fastest network needs for the rows' budget, so that nobody gets more steps than in a row.
+fastest network needs for the rows' budget, so that nobody gets more steps than in a row. Who restarts its rate gets
+fewer than there is time for, see `completed`.
 """
 
 import statistics
@@ -15,6 +16,7 @@ from deblur import models, recipes
 from deblur.evaluation import complexity
 from deblur.evaluation.complexity import device_name
 from deblur.losses import LOSSES
+from deblur.recipes import Recipe
 from deblur.training import _optimiser
 
 
@@ -36,6 +38,16 @@ def step_of(name: str) -> Callable[[], None]:
     return step
 
 
+def completed(steps: int, recipe: Recipe) -> int:
+    """At most so many steps, but no more than end with a whole cosine where the rate restarts: a training that stops at
+    a high rate is judged by its last jump. Fewer steps than an epoch stay as they are."""
+    if recipe.schedule != "warm_restarts":
+        return steps
+    epoch = recipe.schedule_args["epoch"]
+    cosines = (steps // epoch + 1).bit_length() - 1  # of 1, 2, 4, ... epochs
+    return (2**cosines - 1) * epoch or steps
+
+
 def main(repeats: int = 9) -> None:
     """Print the steps of every network of the comparison."""
     torch.set_num_threads(1)
@@ -45,7 +57,8 @@ def main(repeats: int = 9) -> None:
     print(f"{device_name()}, {milliseconds / 1000:.1f} s each")
     for name, samples in times.items():
         spread = max(samples) - min(samples)
-        print(f'"{name}": {round(milliseconds / middle[name])},  # {middle[name]:.0f} ms a step, spread {spread:.0f}')
+        steps = completed(round(milliseconds / middle[name]), recipes.recipe(name))
+        print(f'"{name}": {steps},  # {middle[name]:.0f} ms a step, spread {spread:.0f}')
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def course(short: Short, network: nn.Module) -> tuple[list[float], bytes]:
         rates = [parts.schedule(lr, steps * part // 100, steps) for part in range(101)]
         if isinstance(parts.batches, bench.Batches):
             drawn = [pair for part in range(20) for pair in parts.batches.drawn(steps * part // 20)]
-            return rates, b"".join(shot.matrices.numpy().tobytes() + repr(names).encode() for shot, names in drawn)
+            return rates, b"".join(shot.matrices.numpy().tobytes() + repr(draws).encode() for shot, draws in drawn)
         if short.scale != "paper":
             return rates, b""
         batches = [parts.batches[steps * part // 20] for part in range(20)]
