@@ -84,11 +84,14 @@ def by_length(scores: Mapping[tuple[str, int], pd.DataFrame], parts: int = 3) ->
 
 
 def printed_psnr() -> pd.DataFrame:
-    """PSNR on GoPro as the five papers' tables print it for the networks that are here: network, lowest, highest."""
+    """PSNR on GoPro as the five papers' tables print it for the networks that are here: network, lowest, highest.
+
+    What tables print of another form of a network (`tables.OTHER_FORM`) is left out.
+    """
     rows = []
     for paper, (number, column, ours) in PRINTED.items():
         table = tables.printed(paper, number).set_index("method")[column]
-        named = tables.peers(paper, tables.NETWORK_OF.values())
+        named = tables.peers(paper, {*tables.NETWORK_OF.values()} - tables.OTHER_FORM.keys())
         rows += [(named[method], float(value)) for method, value in table.items() if method in named and value]
         number, column, method = ours
         rows.append((paper, float(tables.printed(paper, number).set_index("method").loc[method, column])))

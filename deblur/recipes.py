@@ -91,8 +91,9 @@ ATTENTIVE = {
 }
 
 SRN = {
-    # 4000 epochs of floor(2103 / 16) batches (authors' code: run_model.py; Sec. 4 prints 2000, their weights are of step
-    # 523,000), no flips (authors' code). LSTM gradients clipped to norm 3 (Sec. 4; off as released, models/model.py).
+    # 4000 epochs of floor(2103 / 16) batches, no flips (authors' code: run_model.py, models/model.py; Sec. 4 prints
+    # 2000 epochs, their weights are of step 523,000). LSTM gradients clipped to norm 3 (stated, Sec. 4; off in their
+    # code).
     "paper": Recipe(
         steps=524_000,
         row_steps=524_000,
@@ -245,8 +246,8 @@ def _paper(steps: int, batch: int, lr: float, loss: str, **fields: Any) -> Recip
     return Recipe(steps=steps, row_steps=steps, batch=batch, crop=256, lr=lr, loss=loss, **fields)
 
 
-# Each fact is stated (in its paper), of the authors' code (with the file in their repository), or chosen. Where paper and
-# code differ, the paper is followed, but for SRN and NAFNet: their published weights come from the code.
+# Each fact is stated (in its paper), of the authors' code (a file in their repository), or chosen. Where paper and code
+# differ, the paper is followed, but for SRN and NAFNet: their published weights come from the code.
 
 # Batch 6, 3000 epochs, a tenth of the rate (stated) each 1000 (authors' code). The last batch of an epoch is smaller:
 # 351 (authors' code). DMPHN_1_2_4_8.py runs 4000 epochs, SDNet4.py 3000.
@@ -293,18 +294,19 @@ _NAFNET = _paper(
 )
 BASELINES = {
     "dmphn": _baseline(_DMPHN, {"widths": (8, 16, 48), "blocks": 1}, {"widths": (3, 12, 48), "blocks": 1}, lr=5e-4),
-    # As DMPHN, with turns and saturation (authors' code: SDNet4.py and datasets.py). There frames are turned before they
-    # are cropped, and keep their format: by 90 and 270 degrees, two thirds of the pairs get black bars. Here crops are.
+    # As DMPHN, with turns and saturation (authors' code: SDNet4.py, datasets.py). There whole frames are turned and
+    # keep their format, which gives two thirds of them black bars; here crops are turned (chosen).
     "dmphn_stack4": _baseline(
         replace(_DMPHN, augment=("turn", "saturation")),
         {"stack": 2, "widths": (6, 12, 48), "blocks": 1},
         {"stack": 2, "widths": (3, 12, 48), "blocks": 1},
         lr=5e-4,
     ),
-    # Batch 2, 9e5 steps, a tenth of the rate after each 3e5, all augmentations (stated) but the sharp inputs (authors'
-    # code: donkey.lua). Their Torch code takes as many samples in half the steps, batch 4 (opts.lua), lets the rate fall
-    # once, after a third (main.lua), and changes the saturation of one pair in ten (donkey.lua). Not built: the critic;
-    # crops drawn by sequence and on a grid of 4 px, which a source of pairs knows nothing of (donkey.lua).
+    # Batch 2, 9e5 steps, a tenth of the rate after each 3e5, augmentations (stated) but one sharp input in ten
+    # (authors' code: code/donkey.lua). That code takes as many samples, 450 epochs of 4000, in batches of 4
+    # (code/opts.lua), lets the rate fall once, after a third (code/main.lua), and changes the saturation of one pair in
+    # ten. Not built: the critic, and crops on a grid of 4 px, from another sequence each (code/donkey.lua), which
+    # `loading.Tree` cannot tell.
     "mscnn": _baseline(
         _paper(
             900_000,
@@ -344,8 +346,8 @@ BASELINES = {
         {"width": 12, "growth": 4, "blocks": 1},
         {"width": 4, "growth": 2, "blocks": 1},
     ),
-    # Batch 16, flips, one cosine to 1e-6 over 4e5 steps (stated, rounded: 3000 epochs of 132 batches, authors' code:
-    # Deblurring/training.yml). 3 epochs of them warm up, in three stairs there (authors' code: Deblurring/train.py). Not
+    # Batch 16, flips, one cosine to 1e-6 over 4e5 steps (stated): rounded, since 3000 epochs of 132 batches are 396,000
+    # (authors' code: Deblurring/training.yml). Three epochs of these warm up (Deblurring/train.py, a stair each). Not
     # built: saturation and all eight symmetries, which Deblurring/dataset_RGB.py has and the paper does not.
     "mprnet": _baseline(
         _paper(396_000, 16, 2e-4, "mprnet", schedule="cosine", schedule_args={"floor": 1e-6, "warm_up": 396}),
@@ -360,9 +362,9 @@ BASELINES = {
         {"widths": (8, 16, 32), "blocks": 1, "iterations": 3},
         {"widths": (4, 4, 8), "blocks": 1, "iterations": 2},
     ),
-    # Batch 32, 2e5 steps, rate, moments, clipped gradients, flips and rotations (stated, Sec. 5). Bound of the gradients,
-    # weight decay and floor of the cosine (authors' code: basicsr/models/image_restoration_model.py, options/train/GoPro/
-    # NAFNet-width32.yml); Sec. 5.1 prints no decay and a floor of 1e-6.
+    # Batch 32, 2e5 steps, rate, moments, clipped gradients, flips and rotations (stated, Sec. 5). The gradients' bound
+    # is that of basicsr/models/image_restoration_model.py, weight decay and the cosine's floor of options/train/GoPro
+    # (authors' code); Sec. 5.1 prints no decay and a floor of 1e-6.
     "nafnet": _baseline(
         _NAFNET, {"width": 16, "encoder": (1, 1, 1, 2)}, {"width": 4, "encoder": (1, 1, 1, 1)}, lr=2e-3
     ),

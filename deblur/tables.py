@@ -65,6 +65,15 @@ NETWORK_OF = {
 NETWORK_IN = {("sgenet", "DMPHN"): "dmphn_stack4"}
 """Paper and method -> network, where a paper means another one than `NETWORK_OF` says: by its accuracy and size."""
 
+OTHER_FORM = {"deblurgan_v2": "measured: MobileNetV2; printed scores: Inception-ResNet-v2"}
+"""Network -> how it differs from the one whose scores are printed beside it, which is not built. Such rows are marked,
+do not count as live, and have no place in an order that is compared with the printed one."""
+
+
+def network_of(paper: str, method: str) -> str | None:
+    """The network that a paper means by a method."""
+    return NETWORK_IN.get((paper, method), NETWORK_OF.get(method))
+
 
 def peers(paper: str, networks: Iterable[str]) -> dict[str, str]:
     """The other methods of a paper's printed tables that are at hand: method as printed -> network, in table order.
@@ -75,7 +84,7 @@ def peers(paper: str, networks: Iterable[str]) -> dict[str, str]:
     available, methods = set(networks), {}
     for path in sorted((paths.printed_dir() / paper).glob("table*.csv")):
         for method in pd.read_csv(path, dtype=str).get("method", ()):
-            network = NETWORK_IN.get((paper, method), NETWORK_OF.get(method))
+            network = network_of(paper, method)
             if network in available:
                 methods[method] = network
     return methods
@@ -132,8 +141,14 @@ def beside_printed(
     result = result.join(measurements.rename(columns={column: f"{column}_measured" for column in scores}))
     if reference is not None:
         result = _with_differences(result, reference)
-    result["note"] = [OURS if method in extra else "" if method in measured else PENDING for method in result["method"]]
+    forms = {method: OTHER_FORM.get(network_of(paper, method) or "", "") for method in measured}
+    result["note"] = [OURS if method in extra else forms.get(method, PENDING) for method in result["method"]]
     return result
+
+
+def of_other_form(table: pd.DataFrame) -> pd.Series:
+    """Which rows of a table are measured in another form than printed, see `OTHER_FORM`."""
+    return table.get("note", pd.Series("", table.index)).isin(OTHER_FORM.values())
 
 
 def _with_differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
@@ -209,7 +224,12 @@ def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None
 
     Args:
         columns: which to show; by default all but the citation. What the caption names once and for all is left out.
+            Methods of another form than the printed one are marked, see `OTHER_FORM`.
     """
+    other = of_other_form(table)
+    if other.any():
+        table = table.assign(method=table["method"] + np.where(other, " †", ""))
+        caption = ". † ".join([caption, *table.loc[other, "note"].unique()])
     hidden = {"citation", *(name for name in PROVENANCE if name in table and table[name].nunique() < 2)}
     view = table[[name for name in columns or table if name in table and name not in hidden]]
     formats = {}
@@ -325,7 +345,7 @@ def rows_live(folder: Path) -> dict[str, tuple[int, int]]:
         measured = in_print[[name for name in table if name.endswith("_measured")]]
         # A table of symbols (RAID-Net's first) has counts beside them, in all its rows, and no notes.
         compared = measured.shape[1] or "note" in table
-        live = measured.notna().any(axis=1).sum() if compared else len(in_print)
+        live = (measured.notna().any(axis=1) & ~of_other_form(in_print)).sum() if compared else len(in_print)
         counts[path.stem] = (int(live), len(in_print))
     return counts
 

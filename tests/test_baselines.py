@@ -12,8 +12,10 @@ from torch import nn
 from torchvision.models import MobileNetV2
 
 from deblur import models, recipes
+from deblur.data import loading
 from deblur.evaluation.complexity import macs, on_meta, parameters, sizes
 from deblur.models import dbgan, deblurgan, deblurgan_v2, dmphn, mimounet, mprnet, mscnn, mtrnn, nafnet, pss_nsc
+from deblur.schedules import SCHEDULES
 
 # name -> parameters here, in millions as published (None: no source that holds)
 COUNTS = {
@@ -132,6 +134,71 @@ def test_networks_that_add_to_the_blurred_image():
                     tail.bias.zero_()
             same = torch.allclose(network(blurred)[0], blurred, atol=1e-6)
         assert same == (name in residual), name
+
+
+# ---------------------------------------------------------------------- the recipes, as their authors ran them
+
+
+def paper(name):
+    return recipes.recipe(name, scale="paper")
+
+
+def rates(name, *steps):
+    recipe = paper(name)
+    return [SCHEDULES[recipe.schedule](recipe.lr, step, recipe.steps, **recipe.schedule_args) for step in steps]
+
+
+GOPRO = 2103
+"""Training pairs."""
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "steps"),
+    [
+        ("dmphn", 6, 3000 * -(-GOPRO // 6)),  # the last batch of an epoch is smaller
+        ("dmphn_stack4", 6, 3000 * -(-GOPRO // 6)),
+        ("mscnn", 2, 450 * 4000 // 2),  # as many samples as the authors' code takes in batches of 4
+        ("pss_nsc", 16, 4000 * (GOPRO // 16)),  # that of SRN, whose code drops the rest of an epoch
+        ("deblurgan", 1, 300 * 1000),
+        ("mprnet", 16, 3000 * -(-GOPRO // 16)),
+        ("nafnet", 32, 200_000),
+        ("nafnet_64", 64, 400_000),
+    ],
+)
+def test_epochs_and_batches(name, batch, steps):
+    assert (paper(name).batch, paper(name).steps) == (batch, steps)
+
+
+def test_augmentations():
+    changes = {name: set(paper(name).augment) for name in recipes.BASELINES}
+    assert changes["dmphn"] == changes["pss_nsc"] == set(recipes.recipe("srn", scale="paper").augment) == set()
+    assert changes["dmphn_stack4"] == {"turn", "saturation"}
+    assert changes["deblurgan"] == {"flip_lr"}
+    flips = {"flip_ud", "flip_lr", "rot90"}
+    assert changes["nafnet"] == changes["nafnet_64"] == flips
+    assert changes["mscnn"] == flips | {"channels", "hsv_saturation", "noise", "sharp_input"}
+    assert paper("mscnn").augment[-1] == "noise"  # a sharp input gets it too
+    every = [recipe for by_scale in recipes.RECIPES.values() for recipe in by_scale.values()]
+    assert set().union(*(recipe.augment for recipe in every)) == set(loading.AUGMENTATIONS)
+
+
+def test_optimisers():
+    for name in recipes.BASELINES:
+        wide = name.startswith("nafnet")
+        betas = {"deblurgan": (0.5, 0.999), "nafnet": (0.9, 0.9), "nafnet_64": (0.9, 0.9)}.get(name, (0.9, 0.999))
+        assert paper(name).betas == betas
+        assert paper(name).weight_decay == (1e-3 if wide else 0)
+        assert paper(name).clip_norm == ({"": 0.01} if wide else {})
+    assert recipes.recipe("srn", scale="paper").clip_norm == {"lstm": 3.0}
+
+
+def test_learning_rates():
+    assert rates("dmphn", 0, 351_000 - 1, 351_000, 702_000) == pytest.approx([1e-4, 1e-4, 1e-5, 1e-6])
+    assert rates("mscnn", 0, 299_999, 300_000, 600_000) == pytest.approx([5e-5, 5e-5, 5e-6, 5e-7])
+    assert rates("deblurgan", 0, 149_999, 225_000, 299_999) == pytest.approx([1e-4, 1e-4, 5e-5, 1e-4 / 150_000])
+    assert rates("mprnet", 0, 131, 395, 396) == pytest.approx([2e-4 / 396, 2e-4 / 3, 2e-4, 2e-4])
+    assert rates("mprnet", 395_999)[0] == pytest.approx(1e-6, rel=1e-6)
+    assert rates("nafnet_64", 0, 399_999) == pytest.approx([1e-3, 1e-7], rel=1e-3)
 
 
 # ---------------------------------------------------------------------------------------------------------- DMPHN

@@ -193,7 +193,8 @@ def test_channels_come_in_all_six_orders(pair):
 def test_saturation_is_what_pillow_makes_of_it(draw, factor, pair):
     picture = Image.fromarray((255 * pair[0]).round().byte().permute(1, 2, 0).numpy())
     expected = np.asarray(ImageEnhance.Color(picture).enhance(factor), np.float32).transpose(2, 0, 1)
-    np.testing.assert_allclose(255 * applied("saturation", pair, draw)[0].numpy(), expected, atol=1.01)  # it rounds twice
+    found = 255 * applied("saturation", pair, draw)[0].numpy()
+    np.testing.assert_allclose(found, expected, atol=1.01)  # Pillow rounds twice
 
 
 @pytest.mark.parametrize(("draw", "factor"), [(0.0, 0.5), (0.3, 0.8), (0.5, 1.0), (0.9, 1.4)])

@@ -38,6 +38,31 @@ def test_polynomial_equals_torchs():
     np.testing.assert_allclose([schedules.polynomial(3e-3, k, steps, power=0.7) for k in range(steps)], torchs)
 
 
+@pytest.mark.parametrize("steps", [2, 10, 46])
+def test_a_rate_that_is_held_before_it_falls_equals_torchs(steps):
+    """As DeblurGAN's paper has it: constant for half of the epochs, then linear to zero."""
+    half = steps // 2
+
+    def make(o):
+        parts = [torch.optim.lr_scheduler.ConstantLR(o, 1.0), torch.optim.lr_scheduler.PolynomialLR(o, half, power=1.0)]
+        return torch.optim.lr_scheduler.SequentialLR(o, parts, [half])
+
+    rates = [schedules.polynomial(1e-4, k, steps, power=1.0, hold=0.5) for k in range(steps)]
+    np.testing.assert_allclose(rates, scheduled(make, 1e-4, steps))
+    assert rates[:half] == [1e-4] * half
+
+
+@pytest.mark.parametrize(("warm_up", "steps"), [(2, 9), (7, 40)])
+def test_a_warm_up_before_a_cosine_equals_torchs(warm_up, steps):
+    def make(o):
+        rising = torch.optim.lr_scheduler.LinearLR(o, 1 / warm_up, 1.0, warm_up - 1)
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(o, steps - warm_up, eta_min=1e-6)
+        return torch.optim.lr_scheduler.SequentialLR(o, [rising, falling], [warm_up])
+
+    rates = [schedules.cosine(2e-4, k, steps, floor=1e-6, warm_up=warm_up) for k in range(steps)]
+    np.testing.assert_allclose(rates, scheduled(make, 2e-4, steps))
+
+
 def test_cosine_equals_torchs_and_starts_and_ends_where_it_says():
     steps = int(np.random.default_rng(1).integers(5, 60))
     make = torch.optim.lr_scheduler.CosineAnnealingLR

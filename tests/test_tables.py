@@ -203,6 +203,36 @@ def test_a_paper_may_mean_another_network_by_a_name(tmp_path, monkeypatch):
     }
 
 
+MARKED = "measured: MobileNetV2; printed scores: Inception-ResNet-v2"
+
+
+@pytest.mark.parametrize(
+    ("paper", "table", "method"),
+    [
+        ("simplenet", 1, "Kupyn et al. (DeblurGAN-v2)"),
+        ("simplenet", 2, "Kupyn et al. (DeblurGAN-v2)"),
+        ("raidnet", 3, "DeblurGANv2"),
+        ("raidnet", 5, "DeblurGANv2"),
+    ],
+)
+def test_a_row_that_is_measured_in_another_form_than_printed_is_marked_and_not_live(paper, table, method, tmp_path):
+    other = next(name for name in tables.printed(paper, table)["method"] if tables.network_of(paper, name) == "srn")
+    rows = {method: {"psnr_db": 28.0}, other: {"psnr_db": 29.0}}
+    found = tables.beside_printed(paper, table, rows)
+    notes = found.set_index("method")["note"]
+    assert notes[method] == MARKED
+    assert notes[other] == ""
+    assert tables.beside_printed(paper, table, {}).set_index("method")["note"][method] == tables.PENDING
+    (tmp_path / "tables").mkdir()
+    found.to_csv(tmp_path / "tables" / "table9.csv", index=False)
+    assert tables.rows_live(tmp_path)["table9"][0] == 1
+    html = tables.show(found, "a caption", ["method", "psnr_db_measured"]).to_html()  # without the notes
+    assert f">{method} †<" in html
+    assert f"a caption. † {MARKED}" in html
+    assert html.count("†") == 2
+    assert "†" not in tables.show(tables.beside_printed(paper, table, {other: rows[other]}), "a caption").to_html()
+
+
 def test_every_network_of_the_tables_is_built():
     from deblur import models
 

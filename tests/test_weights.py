@@ -650,6 +650,48 @@ def test_weights_of_another_size_or_network(small):
         importing.translate("dbgan", small[0])
 
 
+def test_weights_of_another_network_of_the_project_are_named():
+    plus = original("mimounet_plus", seed=6)[0]
+    with pytest.raises(ValueError, match=r"not the weights of mimounet \(MIMO-.*; they fit mimounet_plus$"):
+        importing.translate("mimounet", plus)
+    with pytest.raises(ValueError, match="differences") as raised:
+        importing.translate("mimounet", without("ConvsOut.0.main.0.bias")(plus))
+    assert "fit" not in str(raised.value)
+
+
+def test_sdnet3_is_no_stack_of_four_though_it_holds_the_same_files(tmp_path, capsys):
+    """Told by one tensor of its published file, whatever it was saved with."""
+    tensors = original("dmphn_stack4", seed=7)[0]
+    tensors["decoder_s4_lv1.layer24.bias"] = torch.tensor([0.0001558440, -0.0047842916, -0.0042193770])
+    folder = tmp_path / "SDNet3"
+    for part in sorted({name.partition(".")[0] for name in tensors}):
+        write(folder / f"{part}.pkl", {k.partition(".")[2]: v for k, v in tensors.items() if k.startswith(f"{part}.")})
+    assert len(list(folder.iterdir())) == 24
+    assert cli.main(["weights", "import", "dmphn_stack4", str(folder)]) == 1
+    assert re.search(
+        r"SDNet3: not the weights of dmphn_stack4, but of SDNet3, a stack of three, .*; give checkpoints/SDNet4",
+        " ".join(capsys.readouterr().err.split()),
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["SDNet3"]
+    tensors["decoder_s4_lv1.layer24.bias"] = torch.tensor([0.0001558440, -0.0047842916, -0.0042])
+    importing.translate("dmphn_stack4", tensors)
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ("nafnet", ("zeros", "16", "384 px")),
+        ("nafnet_64", ("zeros", "16", "384 px")),
+        ("deblurgan", ("multiples of 4", "multiples of 8", "dropout")),
+        ("deblurgan_v2", ("1 to 32 px", "grey", "scores in training mode")),
+        ("mscnn", ("Gaussian pyramid", "repeats the edge", "blur_gamma")),
+    ],
+)
+def test_cards_say_where_results_may_differ_from_the_published_ones(network, words):
+    cautions = " ".join(importing.published_form(network).cautions)
+    assert all(word in cautions for word in words)
+
+
 def test_batch_counters_may_be_missing():
     """PyTorch before 0.4.1 saved none."""
     tensors, image, expected = original("deblurgan_v2", seed=4)

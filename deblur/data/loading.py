@@ -119,7 +119,7 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "hsv_saturation": hsv_saturated,
     "noise": noisy,
 }
-"""Name in a recipe -> what is done to a pair: (blurred and sharp, 3, h, w) float32 in [0,1] and one draw in [0,1), which
+"""Name in a recipe -> what is done to a pair: (blurred and sharp, 3, h, w) float32 in [0,1] and a draw in [0,1), which
 decides all -> the pair. The first three give the eight symmetries of the square."""
 
 

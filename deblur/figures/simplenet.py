@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from deblur import tables
 from deblur.figures import INK, comparison, diagram, heat, panels
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
@@ -17,14 +18,16 @@ def figure1(table: pd.DataFrame, device: str) -> Figure:
     """Fig. 1: quality against time, the area of a disc is the size of the weights; as printed, and as measured here.
 
     Args:
-        table: Table 2, with the columns `*_printed` and `*_measured`; rows without a measurement are only printed. Rows
-            of another budget do not belong here.
+        table: Table 2, with the columns `*_printed` and `*_measured`; rows without a measurement are only printed, and
+            measurements of another form are marked. Rows of another budget do not belong here.
         device: where `runtime_ms_measured` was measured, and at which size.
     """
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9.5, 3.6), constrained_layout=True)
-    titles = {"printed": "printed: GTX 1080 Ti, 720p", "measured": f"measured here: {device}"}
+    other = table[tables.of_other_form(table)]
+    notes = "".join(f"\n† {note}" for note in other["note"].unique()) if len(other) else ""
+    titles = {"printed": "printed: GTX 1080 Ti, 720p", "measured": f"measured here: {device}{notes}"}
     for axis, (kind, title) in zip(axes, titles.items()):
         names = [f"{column}_{kind}" for column in ("runtime_ms", "psnr_db", "size_mb")]
         rows = table.reindex(columns=["method", *names]).set_index("method").astype(float).dropna()
@@ -32,7 +35,8 @@ def figure1(table: pd.DataFrame, device: str) -> Figure:
             colour = "tab:red" if method == "Ours" else "tab:blue"
             axis.scatter(time, psnr, 12 * size, color=colour, alpha=0.6, lw=0)
             name = method.partition("(")[2].rstrip(")") or method  # "Tao et al. (SRN)" is SRN
-            text = f"{name}\n{size:.1f} MB"
+            mark = " †" if kind == "measured" and method in [*other["method"]] else ""
+            text = f"{name}{mark}\n{size:.1f} MB"
             axis.annotate(text, (time, psnr), (0, 12), textcoords="offset points", ha="center", fontsize=7, color=INK)
         axis.margins(0.2, 0.3)
         axis.set(xlabel="ms an image", ylabel="PSNR in dB")

@@ -24,7 +24,8 @@ Readings (stated: in the paper or in the authors' published code)
     Reflect padding inside, tanh, images scaled to [-1,1]; normal weights of deviation 0.02        stated (code)
     Statistics of the image itself, in training and afterwards                                     chosen
     No clamping to the range of images (all networks here leave that to the evaluation)            chosen
-    Reflect padding of the image to a multiple of 8, so that there are statistics to take          chosen
+    Reflect padding of the image to a multiple of 8, so that there are statistics to take          chosen (theirs: none,
+        for multiples of 4)
     The `identity` start (last convolution zero) is ours and belongs to the short recipes
 """
 
@@ -118,6 +119,8 @@ PUBLISHED: dict[str, Published | str] = {
         unused=rf"model\.(?:1|4|7|19|22)\.bias|.*\.conv_block\.\d\.bias|.*\.{BUFFERS}",
         cautions=(
             "the project's test resizes and crops images and leaves dropout active; both are off here",
+            "the project takes sides that are multiples of 4 as they are, here all are padded to multiples of 8, which "
+            "changes the statistics that images are normalised by",
             "weights of the project's later code, whose blocks have one convolution, do not fit",
         ),
     ),

@@ -44,7 +44,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
-from deblur.models.published import Published, less, looked_up
+from deblur.models.published import Lookalike, Published, less, looked_up
 from deblur.models.starts import FAINT, open_units
 
 GRIDS = ((1, 1), (2, 1), (2, 2), (4, 2))
@@ -277,6 +277,13 @@ PUBLISHED: dict[str, Published | str] = {
         "checkpoints/SDNet4, with encoder_s1_lv1.pkl to decoder_s4_lv3.pkl",
         _RENAMES,
         parts=r"(en|de)coder_s\d_lv\d",
+        lookalikes=(
+            Lookalike(
+                "SDNet3, a stack of three, which leaves the fourth hierarchy in its folder unused",
+                "decoder_s4_lv1.layer24.bias",
+                (0.000155843954, -0.00478429161, -0.00421937695),
+            ),
+        ),
     ),
 }
 """Network -> what its project published, or why there is nothing to import."""

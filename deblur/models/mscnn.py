@@ -22,7 +22,8 @@ Readings (stated: in the paper or in the authors' published code)
     Images shifted by -0.5                                                                      stated (code)
     Upconvolution by pixel shuffle                                                              stated (second code)
     Halved images are means of 2x2 (the paper: a Gaussian pyramid)                              chosen
-    PyTorch's own weights; reflect padding to a multiple of 4                                   chosen
+    PyTorch's own weights                                                                       chosen
+    Reflect padding to a multiple of 4 (theirs: the edge, repeated)                             chosen
     The `identity` start is ours and belongs to the short recipes: see `start_at_identity`
 """
 
@@ -145,6 +146,7 @@ PUBLISHED: dict[str, Published | str] = {
         convert=unit_range,
         cautions=(
             "the project halves images with a Gaussian pyramid, here they are means of 2x2 pixels",
+            "the project repeats the edge where a side is no multiple of 4, here images are reflected",
             "the images of the training are taken to be in [0,255], the project's default; the file does not say",
             "the project trains on blur_gamma of GoPro by default",
         ),

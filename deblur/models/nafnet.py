@@ -15,14 +15,14 @@ Stages and shapes at 256x256:
     decoder  1x1, pixels shuffled, + encoder, 1 block; four times      (32, 256, 256)
     tail     conv 3x3, 32->3                              (3, 256, 256)   then + blurred
 
-Size: 17,111,907 parameters = 68.45 MB; published 17.1 M (with 16 GMACs at 256x256). `nafnet_64`, the form of the paper's
-best numbers: 67,888,835 = 271.56 MB; published 67.89 M (with 65 GMACs).
+Size: 17,111,907 parameters = 68.45 MB; published 17.1 M, and 16 GMACs at 256x256. `nafnet_64`, the paper's best, has
+twice the width: 67,888,835 = 271.56 MB; published 67.89 M and 65 GMACs.
 
 Readings (stated: in the paper or in the authors' published code)
     Width 32 (`nafnet_64`: 64), blocks (1, 1, 1, 28), 1, (1, 1, 1, 1); doubling in both halves   stated
     Layer normalisation over the channels of a pixel, eps 1e-6                                   stated
     Statistics of the whole image in the attention (the authors' test-time variant takes local ones)      chosen
-    Reflect padding to a multiple of 16                                                          chosen (theirs: zeros)
+    Reflect padding to a multiple of 16 (theirs: zeros)                                          chosen
     The `identity` start (last convolution zero) is ours and belongs to the short recipes
 """
 

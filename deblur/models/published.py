@@ -42,6 +42,15 @@ def unit_range(tensors: Tensors) -> Tensors:
 
 
 @dataclass(frozen=True)
+class Lookalike:
+    """Weights of the same project with the same names and shapes, for another network; told by one tensor."""
+
+    what: str
+    tensor: str  # name in the project's files
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Published:
     """What a project published, and how its names become those of the network here."""
 
@@ -52,6 +61,7 @@ class Published:
     fixed: Mapping[str, Tensor] = field(default_factory=dict)  # constants in the file, part of the code here
     convert: Callable[[Tensors], Tensors] = dict  # what differs besides names
     parts: str = ""  # expression for the stems of the files in a folder, where every part has a file of its own
+    lookalikes: tuple["Lookalike", ...] = ()  # what fits by names and shapes, and is not meant
     cautions: tuple[str, ...] = ()  # why results may differ from the published ones
 
 

@@ -152,8 +152,26 @@ def translate(network: str, tensors: Tensors, variant: str = "paper") -> Tensors
     """Tensors under the project's names -> the weights of the network here, checked strictly.
 
     Raises:
-        ValueError: naming what is missing, unknown, misshapen, contradictory or not finite.
+        ValueError: naming what is missing, unknown, misshapen, contradictory or not finite, or what it is instead.
     """
+    form = published_form(network)
+    for other in form.lookalikes:
+        if other.tensor in tensors and _same(tensors[other.tensor], torch.tensor(other.values)):
+            raise ValueError(f"not the weights of {network}, but of {other.what}; give {form.file}")
+    translated, problems = _renamed(network, tensors, variant)
+    if problems:
+        shown = "; ".join(sorted(problems)[:8]) + _fitting(network, tensors)
+        raise ValueError(f"not the weights of {network} ({form.file}), {len(problems)} differences: {shown}")
+    wanted = _on_meta(network, variant).state_dict()
+    # Copies, since safetensors takes no two tensors that share memory.
+    return {
+        name: tensor.to(wanted[name].dtype, memory_format=torch.contiguous_format, copy=True)
+        for name, tensor in form.convert(translated).items()
+    }
+
+
+def _renamed(network: str, tensors: Tensors, variant: str) -> tuple[Tensors, list[str]]:
+    """Tensors under our names, and all that differs from what the network needs."""
     form = published_form(network)
     translated: Tensors = {}
     names: dict[str, str] = {}
@@ -182,14 +200,17 @@ def translate(network: str, tensors: Tensors, variant: str = "paper") -> Tensors
     ]
     if not problems:
         problems = [f"{names[name]} is not finite" for name in translated if not translated[name].isfinite().all()]
-    if problems:
-        shown = "; ".join(sorted(problems)[:8])
-        raise ValueError(f"not the weights of {network} ({form.file}), {len(problems)} differences: {shown}")
-    # Copies, since safetensors takes no two tensors that share memory.
-    return {
-        name: tensor.to(wanted[name].dtype, memory_format=torch.contiguous_format, copy=True)
-        for name, tensor in form.convert(translated).items()
-    }
+    return translated, problems
+
+
+def _fitting(network: str, tensors: Tensors) -> str:
+    """A hint, if these are the weights of another network of the same project."""
+    project = published_form(network).project
+    for other, form in PUBLISHED.items():
+        related = other != network and isinstance(form, Published) and form.project == project
+        if related and not _renamed(other, tensors, "paper")[1]:
+            return f"; they fit {other}"
+    return ""
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
