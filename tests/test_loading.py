@@ -146,7 +146,7 @@ def test_flips_are_the_same_for_both_and_all_four_come_equally_often():
 # ------------------------------------------------------------------------------------------ other augmentations
 
 
-DRAWS = (0.0, 0.05, 0.25, 0.4, 0.6, 0.95, 1 - 2**-53)
+DRAWS = (0.0, 0.05, 0.11, 0.25, 0.4, 0.6, 0.95, 1 - 2**-53)
 
 
 @pytest.fixture

@@ -311,7 +311,7 @@ EDITS = {
     "arguments of the loss": (wiring.assembled, "partial(loss, **recipe.loss_args)", "partial(loss)", EACH),
     "the loop": (training.train, "optimiser.zero_grad()", "pass", EACH),
     "the loss": (losses.radn, "{kind: errors[kind]", "{kind: 2 * errors[kind]", EACH),
-    "the schedule": (schedules.polynomial, "* (1 - step / steps) ** power", "* (1 - step / steps)", EACH),
+    "the schedule": (schedules.polynomial, "(1 - hold)) ** power", "(1 - hold))", EACH),
     "another schedule": (schedules.staircase, "* factor ** (step // every)", "* factor", set()),
     "another loss": (losses.simplenet, '{"l1": F.l1_loss', '{"l1": 2 * F.l1_loss', set()),
 }
