@@ -4,13 +4,15 @@
 # And for who wants the package without the clone:
 #   make wheel         set up, then build/dist/*.whl
 #   make walk          install that into an empty environment, and use it
+# And on a machine with an NVIDIA GPU (NOSETUP=1 takes the environment that PYTHON has):
+#   make gpu-check     the tests for CUDA, some steps of every network in several precisions, and how fast they are
 PYTHON ?= python3
 BIN := .venv/bin
 SCALE ?= mini
 PAPERS ?=
 SMOKE := build/notebooks
 
-.PHONY: setup reproduce test wheel walk lab speed lock clean
+.PHONY: setup reproduce test wheel walk lab speed gpu-check lock clean
 
 setup: .venv/ready
 
@@ -51,6 +53,9 @@ lab: setup
 
 speed: setup
 	$(BIN)/python -m benchmarks
+
+gpu-check: $(if $(NOSETUP),,setup)
+	$(if $(NOSETUP),$(PYTHON),$(BIN)/python) -m deblur.reports.gpu_check $(GPU_CHECK)
 
 # Pins for what pyproject.toml asks for; those that are there stay, unless UPGRADE=--upgrade. No index address gets in.
 lock: setup

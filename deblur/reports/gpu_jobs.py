@@ -91,6 +91,9 @@ def everything(jobs: Sequence[Job], processes: int, deadline: float, hear: Send)
                 note(item, row)
     finally:
         for _, process in running.values():
+            process.terminate()
+        for _, process in running.values():
+            process.join(3)
             process.kill()
             process.join()
     for item, row in rows.items():
@@ -110,6 +113,7 @@ def _started(job: Job) -> tuple[Connection, multiprocessing.Process]:
 
 def _serve(job: Job, pipe: Connection) -> None:
     sys.stdout = sys.stderr  # the standard output is the table's
+    multiprocessing.set_start_method(None, force=True)  # what it starts itself is started as by any command
     job.work(job.items, lambda item, row: pipe.send((item, row)))
 
 
