@@ -57,14 +57,17 @@ def results(network, blurred, device):
 
 @pytest.mark.parametrize("name", models.NETWORKS)
 def test_a_network_restores_what_it_does_on_the_cpu(device, name):
-    """In double precision; in single precision rounding is as large as the CPU's, which redrawn weights amplify."""
+    """In double precision; in single precision rounding is of the order of the CPU's, which redrawn weights amplify.
+
+    TF32 rounds 8,000 times as coarsely.
+    """
     network, blurred = redraw(small(name, "paper")).eval(), picture(2, 3, 40, 56)
     rounded = results(network, blurred, "cpu")
     exact = results(network.double(), blurred.double(), "cpu")
     for found, expected in zip(results(network, blurred.double(), device), exact, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
     for found, alike, expected in zip(results(network.float(), blurred, device), rounded, exact, strict=True):
-        bound = 20 * (alike - expected).abs().max() + 1e-5
+        bound = 100 * (alike - expected).abs().max() + 1e-5
         assert (found - expected).abs().max() < bound
 
 

@@ -64,7 +64,8 @@ def tiny(seed=0, dropout=0.0):
 
 def validate(network):
     assert not network.training
-    return {"psnr_db": float(network(torch.full((1, 3, 4, 4), 0.5))[0].detach().mean())}
+    grey = torch.full((1, 3, 4, 4), 0.5, device=next(network.parameters()).device)
+    return {"psnr_db": float(network(grey)[0].detach().mean())}
 
 
 def run(folder, recipe=RECIPE, loss=losses.attentive, seed=0, dropout=0.0, fabric=None, on_step=None):
