@@ -52,6 +52,10 @@ COMMANDS = {
         "--root": ("--root there", {"ensure.root": Path("there")}),
     },
     "data bundled rwbi hide": {"--root": ("--root there", {"ensure.root": Path("there/mini-hide")})},
+    "data exam": {
+        "--scale": ("--scale bench", {"ensure.name": "bench-exam"}),
+        "--root": ("--root there", {"ensure.root": Path("there")}),
+    },
     "data check hide root": {
         "name": ("hide => flat", {"check.name": "flat"}),
         "root": ("root => there", {"check.root": Path("there")}),
@@ -97,7 +101,11 @@ COMMANDS = {
         "--json": ("--json", {"prints JSON": True}),
         "--untimed": ("--untimed", {"plan.timed": False}),
     },
-    "evaluate radn": {**OF_RUNS, "network": NETWORK},
+    "evaluate radn": {**OF_RUNS, "network": NETWORK, "--exam": ("--exam", {"open_exam.scale": "mini"})},
+    "evaluate radn --exam --scale bench": {
+        "--scale": ("bench => smoke", {"open_exam.scale": "mini"}),
+        "--subset": ("--subset blur_gamma", {"open_exam.subset": "blur_gamma"}),
+    },
     SCORES: {
         "--benchmark": ("realblur_j => flat", {"find_pairs.name": "flat", "evaluate_into.benchmark": "flat"}),
         "--root": ("there => here", {"find_pairs.root": Path("here"), "copy_label.root": Path("here")}),
@@ -230,6 +238,8 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (planning, "summary", [""]),
         (runs, "load_or_run", [SimpleNamespace(scores=dict)]),
         (runs, "blurred_scores", table),
+        (runs, "exam_scores", table),
+        (copies, "open_exam", data),
         (evaluation, "summarise", {}),
         (official, "find_pairs", []),
         (official, "copy_label", "whole"),
@@ -303,7 +313,7 @@ def test_by_default_nothing_is_asked_for(arrived):
 TRAINED = [change for option, (change, _) in OF_RUNS.items() if option not in ("--subset", "--variant", "--scale")]
 USELESS = {
     "evaluate radn": ["--split train", *ON.replace(" --", "|--").split("|"), "--overwrite"],
-    WEIGHTS: TRAINED,
+    WEIGHTS: [*TRAINED, "--exam"],
     "train radn": ["--photos there"],
     "data pack dvd root": ["--subset blur"],
 }

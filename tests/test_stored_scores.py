@@ -122,6 +122,20 @@ def test_the_blurred_input_is_that_of_its_data_limit_and_scoring(mini_root, scor
     assert len(scored) == len(asks) + 1
 
 
+def test_scores_on_the_study_exam_are_those_of_run_exam_and_scoring(mini_root, scored, monkeypatch):
+    data = copies.open_data(mini_root)  # its test split stands for the exam's
+    exam, plan = replace(data, study=True), runs.Plan(data, "attentive", scale="smoke")
+    one, two = runs.Run(plan), runs.Run(replace(plan, seed=2))
+    asks = [(one, exam), (two, exam), (one, replace(exam, fingerprint="0" * 16))]
+    each_once([lambda ask=ask: runs.exam_scores(*ask) for ask in asks], scored)
+    for (run, where), (restore, pairs) in zip(asks, scored, strict=True):
+        assert pairs == where.pairs("test")  # all of them, whatever the recipe scores
+        assert level(restore) == pytest.approx(100 / (2 + run.plan.seed), abs=1e-3)
+    monkeypatch.setattr(kept, "scoring", lambda: "another")
+    runs.exam_scores(one, exam)
+    assert len(scored) == len(asks) + 1
+
+
 def test_the_ensemble_is_that_of_its_run(mini_root, scored, monkeypatch):
     data = copies.open_data(mini_root)
     plan = runs.Plan(data, "attentive", scale="smoke")

@@ -11,7 +11,7 @@ from deblur.talk import say
 
 def add(commands: Commands) -> None:
     data = commands.add_parser("data", help="write or check a benchmark").add_subparsers(required=True, metavar="WHAT")
-    for add_one in (_add_bundled, _add_check, _add_pack, _add_leaves, _add_photographs, _add_synthesize):
+    for add_one in (_add_bundled, _add_exam, _add_check, _add_pack, _add_leaves, _add_photographs, _add_synthesize):
         add_one(data)
 
 
@@ -34,14 +34,20 @@ def _bundled(given: argparse.Namespace) -> None:
 
     names = _names(given.benchmarks, given.scale)
     for name in names:
-        root = given.root / name if given.root and len(names) > 1 else given.root or bundled.place(name)
-        about = bundled.described(name)
-        if bundled.is_intact(root, name):
-            say(f"kept: {root} is whole ({about})")
-        else:
-            say(f"writing {root} ({about})")
-            bundled.ensure(name, root)
-        print(root, flush=True)
+        _ensure(name, given.root / name if given.root and len(names) > 1 else given.root or bundled.place(name))
+
+
+def _ensure(name: str, root: Path) -> None:
+    """Write a copy, or say that it is whole."""
+    from deblur.data import bundled
+
+    about = bundled.described(name)
+    if bundled.is_intact(root, name):
+        say(f"kept: {root} is whole ({about})")
+    else:
+        say(f"writing {root} ({about})")
+        bundled.ensure(name, root)
+    print(root, flush=True)
 
 
 def _names(benchmarks: list[str], scale: str) -> list[str]:
@@ -56,6 +62,24 @@ def _names(benchmarks: list[str], scale: str) -> list[str]:
         raise UsageError("--scale bench: only gopro has a copy with blur of full size")
     chosen = copied if "all" in benchmarks else benchmarks or ["gopro"]
     return list(dict.fromkeys(bundled.named(name, scale) for name in chosen))
+
+
+def _add_exam(data: Commands) -> None:
+    exam = data.add_parser(
+        "exam",
+        help="write the study exam, or find it whole",
+        description="Blur the photographs that no training may see; they are fetched from Debian if need be.",
+    )
+    exam.add_argument("--scale", choices=("mini", "bench"), default="mini", help="whose blur (default: mini)")
+    exam.add_argument("--root", type=Path, help="where to (default: a folder of its own in the data folder)")
+    exam.set_defaults(run=_exam)
+
+
+def _exam(given: argparse.Namespace) -> None:
+    from deblur.data import bundled
+
+    name = f"{given.scale}-exam"
+    _ensure(name, given.root or bundled.place(name))
 
 
 def _add_check(data: Commands) -> None:
@@ -138,11 +162,9 @@ def _add_photographs(data: Commands) -> None:
 def _photographs(given: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
-    from deblur import paths
     from deblur.data import debian
 
-    homes = {"train": paths.photos_dir() / "photographs", "exam": paths.data_dir() / "photographs-exam"}
-    out = given.out or homes[given.split]
+    out = given.out or debian.home(given.split)
     say(f"fetching photographs from Debian's packages into {out}")
     debian.fetch(out, given.split, partial(tqdm, desc="photographs", unit="package", leave=False))
     print(out)

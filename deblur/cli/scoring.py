@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 BENCHMARK = ("benchmark", "root", "protocol", "out")
 """Options without which scores on a benchmark mean nothing."""
 
-OF_TRAININGS = ("budget", "data", "seed", "precision", "accumulate", "compile", "workers", "pretrained", "photos")
+OF_TRAININGS = (
+    "budget",
+    "data",
+    "seed",
+    "precision",
+    "accumulate",
+    "compile",
+    "workers",
+    "pretrained",
+    "photos",
+    "exam",
+)
 """Options that tell trainings apart, and that a file of weights does not ask for."""
 
 
@@ -29,6 +40,8 @@ def add(commands: Commands) -> None:
     )
     evaluate.add_argument("network", metavar="NETWORK", help="attentive, ...")
     options.add_run(evaluate)
+    exam = "a trained network: on the study exam of its scale, in place of its test split"
+    evaluate.add_argument("--exam", action="store_true", help=exam)
     weights = "safetensors file for NETWORK, --variant and --scale"
     evaluate.add_argument("--weights", type=Path, help=weights)
     _add_benchmark(evaluate)
@@ -68,13 +81,18 @@ def _evaluate(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Non
 def _evaluate_run(given: argparse.Namespace) -> None:
     plan = options.plan(given)
     from deblur import evaluation, runs
+    from deblur.data import copies
 
     if not (plan.folder / "model.safetensors").is_file():
         raise FileNotFoundError(f"{plan.title} is not trained yet: run 'deblur train' with the same options first")
     run = runs.load_or_run([plan])[0]
-    blurred = runs.blurred_scores(plan.data, plan.recipe.test_pairs)
-    print(f"{plan.title}; {plan.data.label}; full_rgb8; {len(blurred)} images")
-    _print_numbers(evaluation.summarise(run.scores(), blurred))
+    if given.exam:
+        data = copies.open_exam("bench" if given.scale == "bench" else "mini", given.subset or "blur")
+        blurred, scores = runs.blurred_scores(data), runs.exam_scores(run, data)
+    else:
+        data, blurred, scores = plan.data, runs.blurred_scores(plan.data, plan.recipe.test_pairs), run.scores()
+    print(f"{plan.title}; {data.label}; full_rgb8; {len(blurred)} images")
+    _print_numbers(evaluation.summarise(scores, blurred))
 
 
 def _print_numbers(numbers: Mapping[str, float]) -> None:

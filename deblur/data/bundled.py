@@ -9,15 +9,14 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from deblur import paths, writing
-from deblur.data import bench, fixed, mini, miniatures
-from deblur.data.scenes import PHOTOGRAPHS, SCENES
+from deblur.data import bench, fixed, mini, miniatures, study
 from deblur.data.trees import hashes
 from deblur.errors import unknown
 from deblur.locks import locked
 from deblur.source import code_hash
 from deblur.talk import say
 
-COPIES = {**mini.COPIES, **miniatures.COPIES, **bench.COPIES}
+COPIES = {**mini.COPIES, **miniatures.COPIES, **bench.COPIES, **study.COPIES}
 """Name of a bundled copy, SCALE-BENCHMARK -> what it is."""
 
 
@@ -104,7 +103,7 @@ def _write_manifest(root: Path, name: str) -> None:
         "copy": name,
         "generator": code_hash(copy.write),
         "counts": copy.counts,
-        "credits": {name: source.credit for name, source in SCENES.items()} | PHOTOGRAPHS,
+        "credits": copy.credits(),
         **hashes(root),
     }
     writing.write_text(root / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False))

