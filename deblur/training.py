@@ -7,6 +7,7 @@ arguments continues, and ends with the same weights as an uninterrupted one (bit
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Protocol
 
@@ -42,6 +43,7 @@ class Keeper(Protocol):
 
 Loss = Callable[[tuple[Tensor, ...], Tensor, float], dict[str, Tensor]]
 Schedule = Callable[[float, int, int], float]
+Watch = Callable[[nn.Module], AbstractContextManager[dict[str, float]]]
 
 
 def train(
@@ -55,6 +57,7 @@ def train(
     fabric: Fabric | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
     device: str = "",
+    watch: Watch | None = None,
 ) -> None:
     """Train `network` in place.
 
@@ -69,6 +72,7 @@ def train(
         fabric: where to run; the default takes whatever one device there is.
         progress: wraps the steps that are left, for a bar.
         device: what the seconds are counted under.
+        watch: looks at the network in the steps that are logged; what its context gives goes into the log.
 
     Raises:
         DivergedError: at the first non-finite loss or gradient, naming the step.
@@ -103,13 +107,16 @@ def train(
             blurred = blurred.contiguous(memory_format=torch.channels_last)
         rise = min((step + 1) / recipe.warm_up, 1.0) if recipe.warm_up else 1.0
         row = {"step": step + 1, "lr": rise * schedule(recipe.lr, step, recipe.steps)}
-        row |= _update(fabric, network, loss, recipe, optimiser, blurred, sharp, row)
+        done = step + 1 == recipe.steps
+        logged = done or row["step"] % recipe.log_every == 0
+        with watch(network) if watch and logged else nullcontext({}) as seen:
+            row |= _update(fabric, network, loss, recipe, optimiser, blurred, sharp, row)
+        row |= seen
         if average is not None:
             average.update_parameters(network.module)
-        done = step + 1 == recipe.steps
         if validate and (done or row["step"] % recipe.validate_every == 0):
             row |= _validate(trained, validate)
-        if done or row["step"] % recipe.log_every == 0 or "val_psnr_db" in row:
+        if logged or "val_psnr_db" in row:
             state["log"].append(row)
         if done or row["step"] % recipe.checkpoint_every == 0:
             state |= {"step": row["step"], "rng": torch.get_rng_state()}

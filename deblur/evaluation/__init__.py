@@ -15,6 +15,7 @@ from deblur.evaluation.evaluator import (
     summarise,
 )
 from deblur.evaluation.files import evaluate_into, from_files, restored_files
+from deblur.evaluation.parts import parts_table, spread, verdicts
 from deblur.evaluation.protocols import (
     PROTOCOLS,
     Method,
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate_into",
     "from_files",
     "identity",
+    "parts_table",
     "protocol_for",
     "psnr_labels",
     "restore_all",
@@ -46,6 +48,8 @@ __all__ = [
     "score_koehler",
     "score_pairs",
     "score_stack",
+    "spread",
     "summarise",
     "summarise_protocol",
+    "verdicts",
 ]

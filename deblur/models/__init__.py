@@ -28,6 +28,7 @@ from deblur.models import (
     simplenet,
     srn,
 )
+from deblur.models.parts import Part, present
 from deblur.models.published import Published
 
 
@@ -92,6 +93,18 @@ def build(name: str, variant: str = "paper", **overrides: Any) -> nn.Module:
     """
     settings = config(name, variant, **overrides)
     return NETWORKS[name].network(settings)
+
+
+def parts_of(network: nn.Module) -> dict[str, Part]:
+    """The parts of its design that a network has, by name, see `deblur.models.parts`.
+
+    Raises:
+        ValueError: if it is none of `NETWORKS`.
+    """
+    for entry in NETWORKS.values():
+        if type(network) is entry.network:
+            return present(network, entry.file.PARTS)
+    raise ValueError(f"{type(network).__name__} is no network of this package; give its parts")
 
 
 def load_pretrained(name: str, network: nn.Module, path: Path) -> None:

@@ -41,6 +41,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple, xavier_
+from deblur.models.parts import Part, blurred_image, equal_weights, spatial_mean
 from deblur.models.published import UNKNOWN, Published
 from deblur.models.starts import LIFT, open_units
 
@@ -281,6 +282,27 @@ VARIANTS |= {
     f"{name}_constant": VARIANTS[name] | {"constant_gates": True} for name in VARIANTS if name.startswith("table5_")
 }
 """Controls of Table 5: at the start a map is 1/2 everywhere, so that rows without one begin otherwise than rows with."""
+_GROUPS = {
+    f"{side} {level}": f"{letter}g{level}"
+    for side, letter in (("encoder", "e"), ("decoder", "d"))
+    for level in (1, 2, 3)
+}
+
+
+def _units(groups: str, kind: str) -> str:
+    """The attention units of a kind in some groups, as an expression for their names."""
+    return rf"scales\.\d\.{groups}\.blocks\.\d+\.attention\.{kind}"
+
+
+PARTS = {
+    "SA encoder": Part(_units(r"eg\d", "sa"), spatial_mean),
+    "SA decoder": Part(_units(r"dg\d", "sa"), spatial_mean),
+    "CA": Part(_units(r"[ed]g\d", "ca"), equal_weights),
+    **{f"SA {name}": Part(_units(group, "sa"), spatial_mean) for name, group in _GROUPS.items()},
+    **{f"CA {name}": Part(_units(group, "ca"), equal_weights) for name, group in _GROUPS.items()},
+    "coarser scales": Part(r"scales\.\d", blurred_image),
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 PUBLISHED: dict[str, Published | str] = {

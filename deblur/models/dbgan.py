@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.models.parts import Part
 from deblur.models.published import Published, less, looked_up
 
 
@@ -97,6 +98,9 @@ class DBGAN(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+PARTS: dict[str, Part] = {}
+"""No part of it is tested by a table here; see `deblur.models.parts`."""
 
 
 _RENAMES = (

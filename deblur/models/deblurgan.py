@@ -35,6 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.parts import Part
 from deblur.models.published import BUFFERS, Published, less, looked_up
 
 
@@ -101,6 +102,9 @@ class DeblurGAN(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+PARTS: dict[str, Part] = {}
+"""No part of it is tested by a table here; see `deblur.models.parts`."""
 
 
 _RENAMES = (

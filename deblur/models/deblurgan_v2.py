@@ -41,6 +41,7 @@ from torch import Tensor, nn
 from torchvision.models import MobileNetV2
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.parts import Part, spatial_mean
 from deblur.models.published import BUFFERS, Published, Tensors, less, looked_up
 
 STAGES = ((0, 2), (2, 4), (4, 7), (7, 11), (11, 16))
@@ -119,6 +120,9 @@ class DeblurGANv2(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+PARTS = {f"pyramid, size 1/{4 * 2**i}": Part(rf"heads\.{i}", spatial_mean) for i in range(4)}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 def _finest_first(tensors: Tensors) -> Tensors:

@@ -119,13 +119,36 @@ class DeformConv2d(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        predicted = self.offset(x)
+        return self.sampled(x, self.offset(x))
+
+    def sampled(self, x: Tensor, predicted: Tensor) -> Tensor:
+        """The convolution where `predicted` (N, 2 k k G, H, W), or 3 k k G channels if modulated, sends its taps."""
         offset = predicted[:, : 2 * self.taps]
         mask = torch.sigmoid(predicted[:, 2 * self.taps :]) if self.modulated else None
         return deform_conv2d(x, offset, self.weight, self.bias, mask=mask, padding=self.kernel // 2)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, kernel={self.kernel}, modulated={self.modulated}"
+
+
+def undeformed(convolution: DeformConv2d, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """What a deformable convolution gives with its taps at their places and its masks as they are, a `parts.Hook`."""
+    predicted = convolution.offset(*inputs)
+    taps = torch.arange(predicted.shape[1], device=predicted.device) < 2 * convolution.taps
+    return convolution.sampled(*inputs, predicted.masked_fill(taps[:, None, None], 0))
+
+
+def sent_away(offset: Tensor, kernel: int = 3) -> Tensor:
+    """Share of the taps that offsets send off the map, where they read nothing, among those that would be on it.
+
+    Args:
+        offset: (N, 2 k k G, H, W) in pixels, as `deform_conv2d` takes it with the size kept at stride 1.
+    """
+    size = torch.tensor(offset.shape[-2:], device=offset.device)[:, None, None]
+    places, moved = (sampling_points(o, kernel) for o in (torch.zeros_like(offset), offset))
+    inside = ((places >= 0) & (places < size)).all(2)
+    away = ((moved <= -1) | (moved >= size)).any(2)
+    return (inside & away).sum() / inside.sum()
 
 
 def _without_autocast(device: str) -> AbstractContextManager[object]:

@@ -44,6 +44,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.parts import Part, zero
 from deblur.models.published import Lookalike, Published, less, looked_up
 from deblur.models.starts import FAINT, open_units
 
@@ -247,6 +248,18 @@ class StackDMPHN(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+def first_hierarchy(network: nn.Module, inputs: tuple, outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The first hierarchy's image in place of the last one's."""
+    return outputs[-1], *outputs[1:]
+
+
+PARTS = {
+    "later hierarchies": Part("", first_hierarchy, needs="stack.1"),
+    **{f"level {n}": Part(rf"(hierarchy|stack\.\d)\.levels\.{n - 1}\.(en|de)coder", zero) for n in (4, 3, 2)},
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 _RENAMES = (

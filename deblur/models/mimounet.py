@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.parts import Part, own_input, spatial_mean, zero
 from deblur.models.published import Published, mirrored
 from deblur.models.starts import open_units
 
@@ -169,6 +170,13 @@ class MIMOUNetPlus(MIMOUNet):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+PARTS = {
+    "SCMs": Part(r"scms\.\d", zero),
+    "FAMs": Part(r"fams\.\d", own_input),
+    "AFFs": Part(r"affs\.\d", spatial_mean),
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 _RENAMES = (

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from deblur.models.dmphn import join, split
 from deblur.models.layers import halve, pad_to_multiple
+from deblur.models.parts import Part, equal_weights, spatial_mean, zero
 from deblur.models.published import Published, less, looked_up
 from deblur.models.starts import open_units
 
@@ -215,6 +216,20 @@ class MPRNet(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+def second_stage(network: nn.Module, inputs: tuple, outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The second stage's image in place of the third's."""
+    return outputs[1], *outputs[1:]
+
+
+PARTS = {
+    "stage 3": Part("", second_stage),
+    "SAMs, attention": Part(r"sams\.\d\.attention", spatial_mean),
+    "CSFF": Part(r"encoders\.1\.csff_(enc|dec)\.\d", zero),
+    "channel attention": Part(r".+\.excite", equal_weights),
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 _RENAMES = (

@@ -34,6 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple
+from deblur.models.parts import Part, blurred_image
 from deblur.models.published import Published, less, unit_range
 from deblur.models.starts import open_units
 
@@ -125,6 +126,9 @@ def start_at_identity(scale: Scale) -> None:
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+PARTS = {"coarser scales": Part(r"scales\.[01]", blurred_image)}  # the third has none below it
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 _RENAMES = (

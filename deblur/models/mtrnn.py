@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.parts import Part, blurred_image
 from deblur.models.published import Published, less, looked_up, unit_range
 
 MEAN = (0.4488, 0.4371, 0.4040)
@@ -128,6 +129,24 @@ class MTRNN(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+
+def first_iteration(network: nn.Module, inputs: tuple, outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The first iteration's image in place of the last one's."""
+    return outputs[-1], *outputs[1:]
+
+
+def own_features(level: nn.Module, inputs: tuple[Tensor, Tensor], output: Tensor) -> Tensor:
+    """What an encoder's level makes of its own features, twice in place of those of the iteration before."""
+    return level.forward(inputs[0], inputs[0])
+
+
+PARTS = {
+    "later iterations": Part("", first_iteration),
+    "earlier results": Part("head", blurred_image),
+    "recurrent features": Part("enc[23]", own_features),
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 _RENAMES = (

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
+from deblur.models.parts import Part, equal_weights
 from deblur.models.published import Published, looked_up
 
 
@@ -127,6 +128,9 @@ class NAFNet(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+PARTS = {"channel attention": Part(r".+\.attention", equal_weights)}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 _RENAMES = (

@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple, xavier_
+from deblur.models.parts import Part, blurred_image
 from deblur.models.published import TENSORFLOW, Published
 from deblur.models.srn import Down
 from deblur.models.starts import open_units
@@ -131,6 +132,9 @@ class PSSNSC(nn.Module):
 
 VARIANTS: dict[str, dict] = {"paper": {}}
 """Variant -> its differences from `Config()`."""
+
+PARTS = {"coarser scales": Part(r"scales\.\d\.head", blurred_image)}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 PUBLISHED: dict[str, Published | str] = {

@@ -68,6 +68,7 @@ from torch import Tensor, nn
 from deblur import writing
 from deblur.models.deform import DeformConv2d
 from deblur.models.layers import pad_to_multiple
+from deblur.models.parts import Part, spatial_mean, zero
 from deblur.models.published import UNKNOWN, Published
 from deblur.models.starts import start_bilinear
 
@@ -552,6 +553,15 @@ LAYOUTS = {
     "no_stem_pool": {"stem_pool": False},
 }
 """Other readings of the text, e.g. `build("radn", **LAYOUTS["no_stem_pool"])`; never trained here."""
+
+PARTS = {
+    "SA": Part(r"body\.attention\.attend", spatial_mean),
+    **{f"DDM {i}": Part(rf"body\.ddm{i}", spatial_mean) for i in (1, 2, 3)},
+    **{f"DDM {i}, offsets": Part(rf"body\.ddm{i}\..+\.offset", zero) for i in (1, 2, 3)},
+    "trunk, offsets": Part(r"body\.trunk\..+\.offset", zero),
+    "context": Part(r"body\.context\.scales\.\d", spatial_mean),
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 PUBLISHED: dict[str, Published | str] = {

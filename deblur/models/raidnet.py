@@ -57,6 +57,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple, xavier_
+from deblur.models.parts import Part, equal_weights, spatial_mean, zero
 from deblur.models.published import UNKNOWN, Published
 from deblur.models.starts import LIFT, open_units
 
@@ -387,6 +388,32 @@ VARIANTS = {
     "adjacency_identity": {"adjacency": "identity"},
 }
 """Variant, named after table and row -> its differences from `Config()`; the rest are other readings."""
+
+
+def coarse_image(network: nn.Module, inputs: tuple, outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The coarse image in place of the final one."""
+    return outputs[1], *outputs[1:]
+
+
+PARTS = {
+    "stage 2": Part("", coarse_image, needs="stages.1"),
+    "LRR": Part("lrr", zero),
+    "LRR, masks": Part(r"lrr\.attention\.masks", equal_weights),
+    "LRR, adjacency": Part(r"lrr\.reasoning\.adjacency", equal_weights),
+    "LRR, graph convolution": Part(r"lrr\.reasoning\.theta", zero),
+    "dilated branches": Part(r"stages\.\d\.\w+\.blocks\.\d+\.dilated", zero),
+    **{
+        f"stage {t + 1}, {name}": Part(rf"stages\.{t}\.{modules}", instead)
+        for t in (0, 1)
+        for name, modules, instead in (
+            ("dilated branches", r"\w+\.blocks\.\d+\.dilated", zero),
+            ("bottleneck", "dec3", spatial_mean),
+            ("half size and below", "dec2", spatial_mean),
+        )
+    },
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`; the bottleneck and what
+lies below full size are replaced as their decoders hand them up."""
 
 
 PUBLISHED: dict[str, Published | str] = {

@@ -51,6 +51,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple
 from deblur.models.mprnet import CAB, SAM, Up
+from deblur.models.parts import Part, equal_weights, spatial_mean, zero
 from deblur.models.published import UNKNOWN, Published
 from deblur.models.starts import open_units
 
@@ -413,6 +414,45 @@ VARIANTS = {
     "single_stage_4_rdms": {"stages": 1, "deepen": 2},
 }
 """Variant -> its differences from `Config()`. The paper's ablation tables are lost: the names are ours."""
+
+
+def first_stage(network: nn.Module, inputs: tuple, outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The first stage's image in place of the second's; each stage has as many."""
+    return outputs[len(outputs) // 2], *outputs[1:]
+
+
+def mean_features(sam: nn.Module, inputs: tuple, output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Spatial means of what SAM hands to the second stage, beside its image."""
+    features, image = output
+    return spatial_mean(sam, inputs, features), image
+
+
+def mean_of_stage_1(csam: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """What CSAM makes of the spatial means of stage 1's features and of stage 2's as they are."""
+    *first, second = inputs
+    return csam.forward(*(spatial_mean(csam, inputs, features) for features in first), second)
+
+
+PARTS = {
+    "stage 2": Part("", first_stage, needs="sam"),
+    "stage 1's features": Part(r"stages\.1\.csam\.\d", mean_of_stage_1),
+    "CSAM": Part(r"stages\.1\.csam\.\d\.select", equal_weights),
+    "SAM": Part("sam", mean_features),
+    "SAM, attention": Part(r"sam\.attention", spatial_mean),
+    "CEMs, attention": Part(r"stages\.\d\.cem\.\d\.attention", spatial_mean),
+    "CEMs, residual features": Part(r"stages\.\d\.cem\.\d\.residual_features", zero),
+    **{
+        f"CEM {3 - s} of stage {t + 1}, {name}": Part(rf"stages\.{t}\.cem\.{s}\.{module}", instead)
+        for name, module, instead in (
+            ("attention", "attention", spatial_mean),
+            ("residual features", "residual_features", zero),
+        )
+        for t in (0, 1)
+        for s in (2, 1, 0)
+    },
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`. CEM 3 is that of the
+full size, 1 that of the quarter."""
 
 
 PUBLISHED: dict[str, Published | str] = {

@@ -66,8 +66,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deblur.models.deform import DeformConv2d
+from deblur.models.deform import DeformConv2d, undeformed
 from deblur.models.layers import pad_to_multiple
+from deblur.models.parts import Part, equal_weights, own_input, zero
 from deblur.models.published import UNKNOWN, Published
 from deblur.models.srn import SRN
 from deblur.models.starts import FAINT, open_units, start_bilinear
@@ -400,6 +401,21 @@ LAYOUTS = {
     },
 }
 """Other layouts that print as 25.1 MB too -> their differences from `Config()`, as overrides for `build`."""
+
+_LEVELS = ("enc1", "enc2", "enc3", "dec3", "dec2", "dec1")
+PARTS = {
+    "LGCR": Part("context", own_input, needs="context.gcrw"),
+    "GCRW": Part(r"context\.gcrw", equal_weights),
+    "PVBs": Part(r"\w+\.pvb", own_input, needs="enc1.pvb.fuse"),
+    "PVBs, offsets": Part(r"\w+\.pvb\.(deformable|fuse)", undeformed),
+    "PVBs, dilated branches": Part(r"\w+\.pvb\.dilated\.\d", zero),
+    "DRs": Part(r"dec\d\.dr", own_input, needs="dec1.dr.deformable"),
+    "DRs, offsets": Part(r"dec\d\.dr\.deformable", undeformed),
+    **{f"PVB {level}": Part(rf"{level}\.pvb", own_input, needs="enc1.pvb.fuse") for level in _LEVELS},
+    **{f"PVB {level}, dilated branches": Part(rf"{level}\.pvb\.dilated\.\d", zero) for level in _LEVELS},
+    **{f"DR {level}": Part(rf"{level}\.dr", own_input, needs="dec1.dr.deformable") for level in _LEVELS[3:]},
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 PUBLISHED: dict[str, Published | str] = {

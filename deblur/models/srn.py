@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple, xavier_
+from deblur.models.parts import Part, blurred_image, own_input, zero
 from deblur.models.published import TENSORFLOW, Published
 from deblur.models.starts import LIFT, open_units
 
@@ -202,6 +203,20 @@ VARIANTS = {
     "no_lstm": {"lstm": False},
 }
 """Variant -> its differences from `Config()`."""
+
+
+def no_state(lstm: nn.Module, inputs: tuple, output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """What the LSTM makes of its features alone."""
+    return lstm.forward(inputs[0])
+
+
+PARTS = {
+    "coarser scales": Part("head", blurred_image),
+    "LSTM, state": Part("lstm", no_state),
+    "LGCR": Part("bottleneck", own_input, needs="bottleneck.gcrw"),  # these two in SimpleNet's Table 5
+    "PVBs": Part(r"(enc|dec)\d\.\d+\.fuse", zero),
+}
+"""Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
 PUBLISHED: dict[str, Published | str] = {
