@@ -21,11 +21,13 @@ import torch
 from joblib import cpu_count
 from tqdm.auto import tqdm
 
-from deblur import paths, recipes, tables, writing
+from deblur import evaluation, figures, paths, recipes, tables, writing
 from deblur.data.copies import Data, open_data
 from deblur.errors import UsageError, alternatives
 from deblur.evaluation import summarise_protocol
 from deblur.evaluation.complexity import device_name
+from deblur.evaluation.parts import wide
+from deblur.figures.parts import changes
 from deblur.locks import locked
 from deblur.runs import Run, protocol_scores
 from deblur.runs.progress import Trainings, heard
@@ -148,6 +150,33 @@ def by_protocol(
         gain = summary["psnr_db"] - blurred["psnr_db"]
         rows[method] = measurement(summary | {"gain_db": gain}, run, data, protocol)
     return blurred, rows
+
+
+def parts(run: Run, scale: str, paper: str) -> dict[str, str]:
+    """Show what the parts of a main run's network do, as the end of its training found, and save table and figure.
+
+    Returns:
+        Part -> verdict; empty where nobody looked, since the data do not know their blur.
+    """
+    from IPython.display import Markdown, display
+
+    table = run.parts()
+    if table.empty:
+        display(Markdown("What its parts do was not looked at: the data do not know the truth about their blur."))
+        return {}
+    tables.save(table, scale, paper, "parts")
+    whole = table[table["kind"] == "all"].iloc[0]
+    title = (
+        "Change of PSNR in dB when a part is taken out of the trained network (negative: it is missed), with a 95 % "
+    )
+    title += f"interval over scenes; {whole['pairs']} test pairs of {whole['scenes']} scenes"
+    display(tables.show(wide(table), title))
+    display(figures.show(changes(table), scale, paper, "parts", "change in PSNR without each part"))
+    return evaluation.verdicts(table)
+
+
+PARTS = ("tables/parts.csv", "figures/parts.png")
+"""What `parts` saves, where it shows something."""
 
 
 def finish(

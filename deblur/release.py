@@ -123,9 +123,16 @@ def _card(
         | ({"continued": True} if made.get("continued") else {}),
         data=data,
         scores=scores,
+        parts=_parts(run.parts()),
         file_mb=round(size_mb, 3),
         sha256=sha256,
     )
+
+
+def _parts(table: pd.DataFrame) -> dict[str, dict] | None:
+    """What a card says of a network's parts, over all kinds of blur; None if nobody looked."""
+    rows = table[table["kind"] == "all"].to_dict("records")
+    return {row["part"]: {"change_db": round(row["change_db"], 4), "verdict": row["verdict"]} for row in rows} or None
 
 
 def _scores(scores: pd.DataFrame, blurred: pd.DataFrame) -> dict[str, float]:

@@ -29,8 +29,9 @@ class Place(NamedTuple):
     name: str
 
 
-def code_hash(*objects: Callable) -> str:
-    """Sixteen hexadecimal digits for the code that functions or classes of this package reach, themselves included."""
+def code_hash(*objects: Callable | Place) -> str:
+    """Sixteen hexadecimal digits for the code that functions, classes or places of this package reach, and for their
+    own."""
     places = reached(*objects)
     numbers = {place: number for number, place in enumerate(places)}
     digest = hashlib.sha256()
@@ -40,9 +41,9 @@ def code_hash(*objects: Callable) -> str:
     return digest.hexdigest()[:16]
 
 
-def reached(*objects: Callable) -> list[Place]:
+def reached(*objects: Callable | Place) -> list[Place]:
     """The definitions that `code_hash` covers, in the order in which they are met."""
-    places = list(dict.fromkeys(Place(obj.__module__, obj.__qualname__.split(".")[0]) for obj in objects))
+    places = list(dict.fromkeys(obj if isinstance(obj, Place) else _place(obj) for obj in objects))
     met = set(places)
     for place in places:  # grows on the way
         for reference in _canonical(place)[1]:
@@ -50,6 +51,10 @@ def reached(*objects: Callable) -> list[Place]:
                 met.add(reference)
                 places.append(reference)
     return places
+
+
+def _place(obj: Callable) -> Place:
+    return Place(obj.__module__, obj.__qualname__.split(".")[0])
 
 
 @cache

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from deblur.models.parts import Part, zero
 from deblur.models.published import UNKNOWN
 
 
@@ -46,6 +47,7 @@ class Toy(nn.Module):
 
 
 VARIANTS: dict[str, dict] = {"paper": {}, "table1_no_skip": {"skip": False}}
+PARTS = {"convolution": Part("conv", zero)}
 PUBLISHED = {"toy": UNKNOWN}
 '''
 

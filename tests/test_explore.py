@@ -324,8 +324,8 @@ def test_correlations_of_a_map_that_is_the_way_itself():
     assert explore.goes_with({}, seen).empty
 
 
-def test_the_parts_of_paper_size():
-    table = explore.parts_table(["attentive", "srn"])
+def test_what_there_is_to_see_at_paper_size():
+    table = explore.views_table(["attentive", "srn"])
     assert table.loc["attentive"].to_dict() == {"attention": 18, "offsets": 0, "GCRW": 0, "masks": 0}
     assert not table.loc["srn"].any()
 

@@ -50,6 +50,7 @@ def test_there_are_commands_to_ask():
         "from deblur import cli; cli.main(['weights', 'list'])",
         "from deblur import cli; cli.main(['weights', 'list', '--json'])",
         "from deblur import cli; cli.main(['train', 'rdan'])",
+        "from deblur import cli; cli.main(['parts', 'rdan'])",
         "from deblur import cli; cli.main(['reproduce', 'radn', '--scale', 'x'])",
     ],
 )

@@ -38,6 +38,7 @@ NUMBERS = {
     ("evaluate", "radn", "--accumulate"): NO_COUNT,
     ("weights", "release", "radn", "name", "--accumulate"): NO_COUNT,
     ("plan", "radn", "--seeds"): NO_NUMBER,
+    ("parts", "radn", "--limit"): NO_COUNT,
     ("reproduce", "radn", "--seed"): NO_NUMBER,
     ("restore", "in.png", "-o", "out.png", "--tile"): NO_COUNT,
     ("data", "leaves", "--count"): NO_COUNT,

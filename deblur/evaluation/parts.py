@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from deblur import models
 from deblur.data import official
+from deblur.errors import UsageError
 from deblur.evaluation import metrics
 from deblur.evaluation.evaluator import Restore, restorer
 from deblur.models.parts import Parts, present, without
@@ -52,12 +53,12 @@ def parts_table(
         `scenes`, `seeds`, and the `verdict`, see there.
 
     Raises:
-        ValueError: if there are no pairs, or the networks differ in their parts.
+        UsageError: if there are no pairs, or the networks differ in their parts.
     """
     networks = [networks] if isinstance(networks, nn.Module) else networks
     own = [models.parts_of(network) if parts is None else present(network, parts) for network in networks]
     if not pairs or not own or any(other != own[0] for other in own):
-        raise ValueError("the table of parts needs pairs, and networks of one variant; give several seeds of one")
+        raise UsageError("the table of parts needs pairs, and networks of one variant; give several seeds of one")
     return summary(changes(networks, pairs, own[0], device, title), own[0])
 
 
@@ -68,7 +69,7 @@ def changes(
     device: str | torch.device = "cpu",
     title: str = "",
 ) -> pd.DataFrame:
-    """The change in dB of each pair: `part`, `seed`, `name`, `scene`, `kind`, `change_db`, a row a part, seed and pair."""
+    """The change of each pair, a row a part, seed and pair: `part`, `seed`, `name`, `scene`, `kind`, `change_db`."""
     restorers = [restorer(network, device) for network in networks]
     rows = []
     for pair in tqdm(pairs, desc=title, leave=False, mininterval=1, disable=not title):
@@ -144,6 +145,16 @@ def verdicts(table: pd.DataFrame) -> dict[str, str]:
     """Part -> its verdict over all kinds of blur, of what `parts_table` gives."""
     over_all = table[table["kind"] == "all"]
     return dict(zip(over_all["part"], over_all["verdict"]))
+
+
+def wide(table: pd.DataFrame) -> pd.DataFrame:
+    """What `parts_table` gives, one row a part, in dB: `part`, `replaced_by`, the change over `all` pairs, `low` and
+    `high` of its interval, its `verdict`, and the change by kind of blur."""
+    by_kind = table.pivot(index="part", columns="kind", values="change_db")
+    rows = table[table["kind"] == "all"].set_index("part")
+    named = rows.rename(columns={"change_db": "all", "low_db": "low", "high_db": "high"})
+    named = named[["replaced_by", "all", "low", "high", "verdict"]]
+    return named.join(by_kind.drop(columns="all")).reset_index()
 
 
 # --------------------------------------------------------------------------------------------------------- the pairs

@@ -38,7 +38,7 @@ from deblur.explore.controls import (
     window,
     worst,
 )
-from deblur.explore.looks import goes_with, inside, looked_into, parts, parts_table
+from deblur.explore.looks import goes_with, inside, looked_into, views, views_table
 from deblur.explore.networks import (
     Trained,
     announced,
@@ -52,6 +52,7 @@ from deblur.explore.networks import (
     scores,
     to_try,
     trained,
+    verdicts,
 )
 
 __all__ = [
@@ -87,8 +88,6 @@ __all__ = [
     "network_menu",
     "of_card",
     "of_run",
-    "parts",
-    "parts_table",
     "photograph",
     "photographs",
     "restorations",
@@ -99,6 +98,9 @@ __all__ = [
     "to_try",
     "trained",
     "truth_figure",
+    "verdicts",
+    "views",
+    "views_table",
     "window",
     "worst",
 ]

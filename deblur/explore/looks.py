@@ -13,10 +13,11 @@ from deblur import models
 from deblur.data.loading import as_tensor
 from deblur.evaluation import probes
 from deblur.explore.blurs import Choice, Exposed, expose
-from deblur.explore.networks import Trained, load
+from deblur.explore.networks import Trained, load, verdicts
 from deblur.figures import attentive as attentive_figures
 from deblur.figures import simplenet as simplenet_figures
 from deblur.models import attentive, deform, radn, raidnet, sgenet, simplenet
+from deblur.models.parts import is_inert
 
 
 def _mean(values: Tensor, _: nn.Module) -> dict[str, Tensor]:
@@ -35,7 +36,7 @@ def _each(values: Tensor, _: nn.Module) -> dict[str, Tensor]:
     return {f" {head}": value for head, value in enumerate(values, 1)}
 
 
-PARTS: dict[type[nn.Module], tuple[str, str, Callable[[Tensor, nn.Module], dict[str, Tensor]]]] = {
+VIEWS: dict[type[nn.Module], tuple[str, str, Callable[[Tensor, nn.Module], dict[str, Tensor]]]] = {
     attentive.SpatialAttention: ("attention", "", _mean),
     radn.Attend: ("attention", "", _mean),
     sgenet.CEM: ("attention", ".attention", _mean),
@@ -52,39 +53,45 @@ MIDDLE, FAINTEST = 128, -6.0
 counts as none, as a power of ten."""
 
 
-def parts(network: nn.Module) -> dict[str, tuple[str, nn.Module]]:
+def views(network: nn.Module) -> dict[str, tuple[str, nn.Module]]:
     """What there is to see in a network: submodule -> what it shows, and the module that it belongs to."""
     modules = {}
     for name, module in network.named_modules():
-        if type(module) in PARTS:
-            sort, inner, _ = PARTS[type(module)]
+        if type(module) in VIEWS:
+            sort, inner, _ = VIEWS[type(module)]
             modules[name + inner] = (sort, module)
     return modules
 
 
-def parts_table(names: Iterable[str]) -> pd.DataFrame:
-    """How many such parts networks of paper size have, one row a network."""
+def views_table(names: Iterable[str]) -> pd.DataFrame:
+    """How much there is to see in networks of paper size, one row a network."""
     rows = {}
     with torch.device("meta"):
         for name in names:
-            rows[name] = pd.Series([sort for sort, _ in parts(models.build(name)).values()], dtype=str).value_counts()
-    sorts = dict.fromkeys(sort for sort, *_ in PARTS.values())
+            rows[name] = pd.Series([sort for sort, _ in views(models.build(name)).values()], dtype=str).value_counts()
+    sorts = dict.fromkeys(sort for sort, *_ in VIEWS.values())
     return pd.DataFrame(rows).T.reindex(columns=list(sorts)).fillna(0).astype(int)
 
 
-def inside(network: nn.Module, blurred: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+def inside(
+    network: nn.Module, blurred: np.ndarray, verdicts: Mapping[str, str] = {}
+) -> dict[str, dict[str, np.ndarray]]:
     """What a network sees in an image (H,W,3) uint8: sort -> place in the network -> map (h,w), finest pass.
 
-    Besides the `PARTS` that it has, "influence": how much the middle pixel of the result depends on those around it,
+    Besides the `VIEWS` that it has, "influence": how much the middle pixel of the result depends on those around it,
     as the logarithm to base 10 of its share of the largest.
+
+    Args:
+        verdicts: part of the network -> its verdict, where somebody looked: places in one that is inert are called so.
     """
     image = as_tensor(blurred)[None].to(next(network.parameters()).device)
-    modules = parts(network)
+    modules = views(network)
+    inert = {name: " (inert)" for name in modules if verdicts and is_inert(name, models.parts_of(network), verdicts)}
     caught = probes.capture(network, image, list(modules))
     maps: dict[str, dict[str, np.ndarray]] = {}
     for name, (sort, module) in modules.items():
-        for suffix, values in PARTS[type(module)][2](caught[name][-1][0], module).items():
-            maps.setdefault(sort, {})[name + suffix] = values.cpu().numpy()
+        for suffix, values in VIEWS[type(module)][2](caught[name][-1][0], module).items():
+            maps.setdefault(sort, {})[name + suffix + inert.get(name, "")] = values.cpu().numpy()
     rows, columns = (slice(max(side - MIDDLE, 0) // 2, (side + MIDDLE) // 2) for side in blurred.shape[:2])
     share = probes.influence(network, image[..., rows, columns]).cpu().numpy()
     influence = np.full(blurred.shape[:2], FAINTEST)
@@ -96,7 +103,7 @@ def inside(network: nn.Module, blurred: np.ndarray) -> dict[str, dict[str, np.nd
 @lru_cache(maxsize=16)
 def looked_into(one: Trained | None, choice: Choice) -> dict[str, dict[str, np.ndarray]]:
     """What a network sees in the blurred frame, see `inside`; nothing without a network."""
-    return {} if one is None else inside(load(one), expose(choice).blurred)
+    return {} if one is None else inside(load(one), expose(choice).blurred, verdicts(one))
 
 
 def goes_with(maps: Mapping[str, Mapping[str, np.ndarray]], seen: Exposed) -> pd.DataFrame:

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from deblur import models, paths, recipes, runs
+from deblur import evaluation, models, paths, recipes, runs
 from deblur.data import bench, blur, mini
 from deblur.evaluation import metrics
 from deblur.explore.blurs import Choice, Truth, expose
 from deblur.photos import restoration
-from deblur.weights import released, tensors
+from deblur.weights import cards, released
 from deblur.weights.cards import Card
 
 
@@ -32,9 +32,9 @@ class Trained:
 
 def trained() -> list[Trained]:
     """Every trained network at hand: released ones first, the default before all, then runs, the longest first."""
-    cards = sorted(released.cards().items(), key=lambda item: not item[1].default)
+    in_order = sorted(released.cards().items(), key=lambda item: not item[1].default)
     folder = paths.weights_dir()
-    from_cards = [of_card(folder / f"{name}.safetensors", card) for name, card in cards]
+    from_cards = [of_card(folder / f"{name}.safetensors", card) for name, card in in_order]
     stored = [of_run(place, content) for place, content in runs.stored().items()]
     return from_cards + sorted(stored, key=lambda one: -one.steps)
 
@@ -101,10 +101,15 @@ def load(one: Trained) -> nn.Module:
     """
     if not (one.weights.parent / "recipe.json").is_file():
         return released.load(one.weights)
-    content = json.loads((one.weights.parent / "recipe.json").read_text(encoding="utf-8"))
-    network = models.build(one.network, **released.tuples(content["config"]))
-    tensors.load_weights(network, one.weights)
-    return network.eval()
+    return runs.load(one.weights.parent)
+
+
+@lru_cache(maxsize=8)
+def verdicts(one: Trained) -> dict[str, str]:
+    """What is known of the network's parts, name -> verdict: from its card, or from the end of its training."""
+    if (one.weights.parent / "recipe.json").is_file():
+        return evaluation.verdicts(runs.parts_in(one.weights.parent))
+    return cards.read(one.weights).verdicts
 
 
 @lru_cache(maxsize=64)

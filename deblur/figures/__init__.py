@@ -57,6 +57,15 @@ def heat(values: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
     return colormaps["jet"](unit)[..., :3]
 
 
+def marked(title: str, verdicts: Mapping[str, str], *parts: str) -> str:
+    """A title that says so where one of the parts that it is about does nothing in the trained network.
+
+    Args:
+        verdicts: part -> verdict, see `evaluation.verdicts`; what is not in it was not looked at.
+    """
+    return f"{title} (inert)" if any(verdicts.get(part) == "inert" for part in parts) else title
+
+
 def panels(
     rows: Sequence[Sequence[np.ndarray | None]],
     column_titles: Sequence[str] = (),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur.figures import comparison, diagram, heat, panels
+from deblur.figures import comparison, diagram, heat, marked, panels
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """Nodes (name -> label) and edges, as `probes.graph` gives them."""
@@ -26,7 +26,16 @@ def middle_blocks(maps: Iterable[str]) -> dict[str, list[str]]:
     return chosen
 
 
-def figure1(images: Sequence[np.ndarray], maps: Sequence[Maps]) -> Figure:
+def titles(blocks: Mapping[str, list[str]], verdicts: Mapping[str, str]) -> dict[str, str]:
+    """Block of `middle_blocks` -> its title, which says whether its group's SA is inert."""
+    return {
+        block: marked(f"SA, {block}", verdicts, f"SA {side}", f"SA {side} {level}")
+        for side, own in blocks.items()
+        for level, block in enumerate(own, 1)
+    }
+
+
+def figure1(images: Sequence[np.ndarray], maps: Sequence[Maps], verdicts: Mapping[str, str] = {}) -> Figure:
     """Fig. 1: inputs, and the SA maps of the middle encoder and decoder block (block 5 at paper size)."""
     chosen = middle_blocks(maps[0])
     encoder, decoder = chosen["encoder"][1], chosen["decoder"][1]
@@ -34,7 +43,8 @@ def figure1(images: Sequence[np.ndarray], maps: Sequence[Maps]) -> Figure:
         images,
         *([heat(m[name], image.shape[:2]) for m, image in zip(maps, images)] for name in (encoder, decoder)),
     ]
-    return panels(rows, row_titles=["blurred", f"SA, {encoder}", f"SA, {decoder}"])
+    named = titles(chosen, verdicts)
+    return panels(rows, row_titles=["blurred", named[encoder], named[decoder]])
 
 
 def figure2(framework: Graph, module: Graph) -> Sequence[Figure]:
@@ -69,13 +79,18 @@ def figure7(cases: Sequence[Mapping[str, np.ndarray]]) -> Figure:
     return panels([list(case.values()) for case in cases], list(cases[0]), width=3.8)
 
 
-def figure8(images: Sequence[np.ndarray], restored: Sequence[np.ndarray], maps: Sequence[Maps]) -> Figure:
+def figure8(
+    images: Sequence[np.ndarray],
+    restored: Sequence[np.ndarray],
+    maps: Sequence[Maps],
+    verdicts: Mapping[str, str] = {},
+) -> Figure:
     """Fig. 8: inputs, outputs, and SA maps of the middle block of each group, encoder then decoder."""
     chosen = middle_blocks(maps[0])
-    names = chosen["encoder"] + chosen["decoder"]
+    named = titles(chosen, verdicts)
     rows = [images, restored]
-    rows += [[heat(m[name], image.shape[:2]) for m, image in zip(maps, images)] for name in names]
-    return panels(rows, row_titles=["blurred", "restored", *names], width=2.2)
+    rows += [[heat(m[name], image.shape[:2]) for m, image in zip(maps, images)] for name in named]
+    return panels(rows, row_titles=["blurred", "restored", *named.values()], width=2.2)
 
 
 def figure9(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur.figures import INK, comparison, diagram, heat, panels
+from deblur.figures import INK, comparison, diagram, heat, marked, panels
 from deblur.figures.networks import spread
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
@@ -55,14 +55,20 @@ def figure2(network: Graph) -> Figure:
     return diagram(*network, "RADN: dense encoder, self-attention, dense deformable modules", columns=8)
 
 
-def figure3(unit: Graph, blurred: np.ndarray, points: Sequence[tuple[np.ndarray, np.ndarray]]) -> Figure:
+def figure3(
+    unit: Graph,
+    blurred: np.ndarray,
+    points: Sequence[tuple[np.ndarray, np.ndarray]],
+    verdicts: Mapping[str, str] = {},
+) -> Figure:
     """Fig. 3: a deform unit as traced; beside it, where its nine taps look from some places.
 
     Args:
         blurred: (H,W,3).
         points: for each place its centre (y, x) and where the taps look, (9,2) as (y, x), all in pixels of `blurred`.
     """
-    figure = diagram(*unit, "One deform unit of a dense deformable module, and where its taps look", columns=7)
+    title = "One deform unit of a dense deformable module, and where its taps look"
+    figure = diagram(*unit, marked(title, verdicts, "DDM 2", "DDM 2, offsets"), columns=7)
     figure.set_size_inches(max(figure.get_figwidth(), 9), figure.get_figheight() + 3.6)
     share = 3.4 / figure.get_figheight()
     figure.axes[0].set_position((0.02, share + 0.02, 0.96, 0.9 - share))
@@ -123,13 +129,19 @@ def magnitude(offsets: np.ndarray) -> float:
     return float(np.hypot(offsets[::2], offsets[1::2]).mean())
 
 
-def figure7(images: Sequence[np.ndarray], offsets: Sequence[np.ndarray], residuals: Sequence[np.ndarray]) -> Figure:
+def figure7(
+    images: Sequence[np.ndarray],
+    offsets: Sequence[np.ndarray],
+    residuals: Sequence[np.ndarray],
+    verdicts: Mapping[str, str] = {},
+) -> Figure:
     """Fig. 7: blurred inputs, `widening` of the second DDM (red: wider), mean absolute residual of SA (red: large)."""
     maps = [[heat(m, image.shape[:2]) for m, image in zip(row, images)] for row in (offsets, residuals)]
-    return panels([list(images), *maps], row_titles=["blurred", "DDM 2, widening", "SA residual"])
+    titles = [marked("DDM 2, widening", verdicts, "DDM 2", "DDM 2, offsets"), marked("SA residual", verdicts, "SA")]
+    return panels([list(images), *maps], row_titles=["blurred", *titles])
 
 
-def figure8(statistics: pd.DataFrame, spearman: float) -> Figure:
+def figure8(statistics: pd.DataFrame, spearman: float, verdicts: Mapping[str, str] = {}) -> Figure:
     """Fig. 8: mean offset length of each image against the length of its blur, and by which module.
 
     Args:
@@ -144,7 +156,8 @@ def figure8(statistics: pd.DataFrame, spearman: float) -> Figure:
     left.set_title(f"all deformable layers, Spearman's rank correlation {spearman:+.2f}", fontsize=9)
     left.legend(fontsize=8)
     for name in ("DDM 1", "DDM 2", "DDM 3"):
-        right.plot(statistics["path_px"], statistics[name], "o", ms=3, label=name)
+        label = marked(name, verdicts, name, f"{name}, offsets")
+        right.plot(statistics["path_px"], statistics[name], "o", ms=3, label=label)
     right.set(xlabel="true length of the blur in px", ylabel="mean offset in input px")
     right.set_title("by module", fontsize=9)
     right.legend(fontsize=8)

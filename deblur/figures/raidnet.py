@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur.figures import INK, comparison, diagram, heat, panels
+from deblur.figures import INK, comparison, diagram, heat, marked, panels
 
 KINDS = ("global", "local", "sampling")
 """Kinds of blur in the order of the label map's values."""
@@ -118,7 +118,13 @@ def figure3(attention: Graph, reasoning: Graph) -> Sequence[Figure]:
     )
 
 
-def figure3_masks(blurred: np.ndarray, label: np.ndarray | None, masks: np.ndarray, added: np.ndarray) -> Figure:
+def figure3_masks(
+    blurred: np.ndarray,
+    label: np.ndarray | None,
+    masks: np.ndarray,
+    added: np.ndarray,
+    verdicts: Mapping[str, str] = {},
+) -> Figure:
     """Fig. 3 on an image: its masks, what caused its blur if that is known, and how much LRR adds where.
 
     Args:
@@ -128,17 +134,21 @@ def figure3_masks(blurred: np.ndarray, label: np.ndarray | None, masks: np.ndarr
         added: (h,w), magnitude of what LRR adds to the features.
     """
     size, columns = blurred.shape[:2], 4
-    shown = {"blurred": blurred, "|LRR|": heat(added, size)} | ({} if label is None else {"cause": coloured(label)})
+    shown = {"blurred": blurred, marked("|LRR|", verdicts, "LRR"): heat(added, size)}
+    shown |= {} if label is None else {"cause": coloured(label)}
     rows, labels = [list(shown.values())], [[*shown, "", ""][:columns]]
     for start in range(0, len(masks), columns):
         part = masks[start : start + columns]
         rows.append([heat(mask, size) for mask in part])
-        texts = [f"head {start + i}: {mask.min():.2f} to {mask.max():.2f}" for i, mask in enumerate(part, 1)]
+        heads = [marked(f"head {start + i}", verdicts, "LRR", "LRR, masks") for i in range(1, len(part) + 1)]
+        texts = [f"{head}: {mask.min():.2f} to {mask.max():.2f}" for head, mask in zip(heads, part)]
         labels.append([*texts, "", "", ""][:columns])
     return panels(rows, labels=labels, width=2.4)
 
 
-def figure3_graph(difference: np.ndarray, adjacency: np.ndarray, nodes: np.ndarray) -> Figure:
+def figure3_graph(
+    difference: np.ndarray, adjacency: np.ndarray, nodes: np.ndarray, verdicts: Mapping[str, str] = {}
+) -> Figure:
     """Fig. 3 on an image: D = GAP - GMP (C/A,A), the adjacency matrix W (A,A) and the nodes' features V (C,A)."""
     from matplotlib import pyplot
 
@@ -154,7 +164,7 @@ def figure3_graph(difference: np.ndarray, adjacency: np.ndarray, nodes: np.ndarr
         drawn = axis.imshow(values, aspect="auto", interpolation="nearest", cmap="viridis", extent=extent)
         axis.set(xlabel="region j", ylabel=name, xticks=range(1, columns + 1))
         axis.yaxis.get_major_locator().set_params(integer=True)
-        axis.set_title(title, fontsize=9, color=INK)
+        axis.set_title(marked(title, verdicts, "LRR", "LRR, graph convolution"), fontsize=9, color=INK)
         figure.colorbar(drawn, ax=axis, shrink=0.9)
     return figure
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deblur.figures import BOX, INK, diagram, heat, panels, sharpest_difference
+from deblur.figures import BOX, INK, diagram, heat, marked, panels, sharpest_difference
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """What `probes.graph` gives: name -> label, and edges."""
@@ -122,7 +122,7 @@ def figure3(csam: Graph) -> Figure:
 BRANCHES = ("stage-1 encoder", "stage-1 decoder", "stage-2 encoder")
 
 
-def figure3_weights(weights: Mapping[str, np.ndarray]) -> Figure:
+def figure3_weights(weights: Mapping[str, np.ndarray], verdicts: Mapping[str, str] = {}) -> Figure:
     """Beside Fig. 3: what CSAM selects; mean over images and channels, bars from the 10th to the 90th percentile.
 
     Args:
@@ -138,7 +138,8 @@ def figure3_weights(weights: Mapping[str, np.ndarray]) -> Figure:
         spread = np.clip([means - low, high - means], 0, None)
         axis.bar(np.arange(len(values)) + 0.27 * (i - 1), means, 0.25, yerr=spread, capsize=2, label=branch)
     axis.axhline(1 / 3, color=INK, lw=0.8, ls=":")
-    axis.set(xticks=range(len(weights)), xticklabels=list(weights), ylabel="weight", ylim=(0, None))
+    axis.set(xticks=range(len(weights)), xticklabels=list(weights), ylim=(0, None))
+    axis.set_ylabel(marked("weight", verdicts, "CSAM"))
     axis.legend(fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
     return figure
 
@@ -203,7 +204,7 @@ COLUMNS6 = (
 )
 
 
-def figure6(scales: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+def figure6(scales: Mapping[str, Mapping[str, np.ndarray]], verdicts: Mapping[str, str] = {}) -> Figure:
     """Fig. 6: the CEMs of stage 2 at each scale. Which columns the paper draws is lost with its caption.
 
     Args:
@@ -221,7 +222,11 @@ def figure6(scales: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
                 *(images["predicted"], images["sharp"], maps["without"]),
             ]
         )
-    return panels(rows, COLUMNS6, list(scales))
+    titles = []
+    for scale, number in zip(scales, (3, 2, 1)):
+        attention = marked("A", verdicts, "CEMs, attention", f"CEM {number} of stage 2, attention")
+        titles.append(scale if attention == "A" else f"{scale}, {attention}")
+    return panels(rows, COLUMNS6, titles)
 
 
 def edge_correlations(images: Sequence[Mapping[str, np.ndarray]]) -> dict[str, float]:

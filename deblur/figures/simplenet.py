@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from deblur import tables
-from deblur.figures import INK, comparison, diagram, heat, panels
+from deblur.figures import INK, comparison, diagram, heat, marked, panels
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """What `probes.graph` gives: name -> label, and edges."""
@@ -162,9 +162,12 @@ def figure7(
     lengths: Sequence[np.ndarray | None],
     amplitudes: Sequence[np.ndarray],
     weights: Sequence[np.ndarray],
+    verdicts: Mapping[str, str] = {},
 ) -> Figure:
     """Fig. 7: inputs, true paths where known, offset amplitudes (h,w) of a DR, and two channels of the GCRW (C,h,w)."""
-    titles = ["blurred", "path (red: long)", "offset amplitude", "GCRW, one channel", "GCRW, another"]
+    offset = marked("offset amplitude", verdicts, "DRs", "DRs, offsets", "DR dec1, offsets")
+    gcrw = (marked(f"GCRW, {which}", verdicts, "LGCR", "GCRW") for which in ("one channel", "another"))
+    titles = ["blurred", "path (red: long)", offset, *gcrw]
     rows = []
     for image, length, offset, weight in zip(images, lengths, amplitudes, weights):
         size = image.shape[:2]

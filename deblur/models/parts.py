@@ -71,6 +71,11 @@ def covering(place: str, parts: Parts) -> list[str]:
     return [title for title, part in parts.items() if any(re.fullmatch(part.modules, name) for name in around)]
 
 
+def is_inert(place: str, parts: Parts, verdicts: Mapping[str, str]) -> bool:
+    """Whether a module belongs to a part that does nothing in a trained network, by the verdicts that are known."""
+    return any(verdicts.get(title) == "inert" for title in covering(place, parts))
+
+
 # ------------------------------------------------------------------------------------------------------- replacements
 
 

@@ -411,9 +411,8 @@ PARTS = {
     "PVBs, dilated branches": Part(r"\w+\.pvb\.dilated\.\d", zero),
     "DRs": Part(r"dec\d\.dr", own_input, needs="dec1.dr.deformable"),
     "DRs, offsets": Part(r"dec\d\.dr\.deformable", undeformed),
-    **{f"PVB {level}": Part(rf"{level}\.pvb", own_input, needs="enc1.pvb.fuse") for level in _LEVELS},
     **{f"PVB {level}, dilated branches": Part(rf"{level}\.pvb\.dilated\.\d", zero) for level in _LEVELS},
-    **{f"DR {level}": Part(rf"{level}\.dr", own_input, needs="dec1.dr.deformable") for level in _LEVELS[3:]},
+    **{f"DR {level}, offsets": Part(rf"{level}\.dr\.deformable", undeformed) for level in _LEVELS[3:]},
 }
 """Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 

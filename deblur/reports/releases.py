@@ -109,13 +109,17 @@ def pictures(data: copies.Data, best: str, restore: evaluation.Restore) -> Figur
     return figures.panels(rows, labels=labels, width=3.8)
 
 
-def seen_inside(data: copies.Data, network: nn.Module) -> Figure:
-    """Attention, offsets, masks and the like on a pair with a moving object, below its true motion."""
+def seen_inside(data: copies.Data, network: nn.Module, verdicts: Mapping[str, str]) -> Figure:
+    """Attention, offsets, masks and the like on a pair with a moving object, below its true motion.
+
+    Args:
+        verdicts: of the network's parts, by its card.
+    """
     of_kind = one_of_each_kind(data.pairs("test"))
     pair = of_kind.get("local") or next(iter(of_kind.values()))
     (blurred, _), truth = official.read_pair(pair), official.read_truth(pair)
     images = {"blurred": blurred, "true path (red: long)": figures.heat(truth["path_px"], blurred.shape[:2])}
-    return inside(images | {"cause": causes.coloured(truth["label"])}, explore.inside(network, blurred))
+    return inside(images | {"cause": causes.coloured(truth["label"])}, explore.inside(network, blurred, verdicts))
 
 
 def main() -> None:
@@ -128,7 +132,7 @@ def main() -> None:
 
 def report(data: copies.Data, out: Path) -> None:
     """Write the tables and figures of all released networks on some data into a folder."""
-    restorers = methods()
+    restorers, cards = methods(), released.cards()
     scores = score(data, restorers)
     table, names = summary(scores, data), [name for name in restorers if name != FLOOR]
     rows = pd.concat([part.assign(method=name) for (name, _), part in scores.items()])
@@ -141,7 +145,7 @@ def report(data: copies.Data, out: Path) -> None:
         "gain_by_length": draw.gain_by_length(comparison.by_length(scores), names, FLOOR),
         "training": training(logs),
         "pictures": pictures(data, best, restorers[best]),
-        **{f"inside_{name}": seen_inside(data, released.load(name)) for name in names},
+        **{f"inside_{name}": seen_inside(data, released.load(name), cards[name].verdicts) for name in names},
     }
     for name, figure in drawn.items():
         with writing.replacing(out / f"{name}.png") as draft:

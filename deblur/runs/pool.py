@@ -27,15 +27,16 @@ def load_or_run(plans: Sequence[Plan], processes: int | None = None) -> list[Run
     On a CPU as many runs go side by side as there are cores, one thread each: on small networks that does more work
     than one run with many threads, and the weights do not depend on the number of cores. On a GPU they go one by one.
     """
-    missing = list({plan.key: plan for plan in plans if not is_complete(plan)}.values())
+    in_order = sorted(plans, key=lambda plan: plan.budget == "main")  # of those that share a run, these ask for most
+    missing = list({plan.key: plan for plan in in_order if not is_complete(plan)}.values())
     before = Trainings(kept=len({plan.key for plan in plans}) - len(missing), missing=len(missing))
     tell(before)
     if missing:
         if processes is None:
             processes = 1 if torch.cuda.is_available() else cpu_count()
         # Longest first, so that no core waits long at the end.
-        in_order = sorted(missing, key=_length, reverse=True)
-        _train_in_processes(in_order, min(processes, len(missing)), before)
+        missing.sort(key=_length, reverse=True)
+        _train_in_processes(missing, min(processes, len(missing)), before)
     return [Run(plan) for plan in plans]
 
 

@@ -15,8 +15,8 @@ from deblur.runs import store
 from deblur.runs.plan import Plan
 from deblur.runs.wiring import code
 from deblur.schedules import SCHEDULES
-from deblur.source import code_hash
-from deblur.weights import tensors
+from deblur.source import Place, code_hash
+from deblur.weights import released, tensors
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Run:
         """The test split, one row per image."""
         return pd.read_csv(self.plan.folder / "per_image.csv")
 
+    def parts(self) -> pd.DataFrame:
+        """What taking out each part of the network changes, see `evaluation.parts_table`; empty if not looked at."""
+        return parts_in(self.plan.folder)
+
     def log(self) -> pd.DataFrame:
         """Steps, losses and validation scores of the training."""
         return pd.read_csv(self.plan.folder / "log.csv")
@@ -43,6 +47,30 @@ class Run:
         network = self.plan.network()
         tensors.load_weights(network, self.plan.folder / "model.safetensors")
         return network.eval()
+
+
+def load(folder: Path) -> nn.Module:
+    """The trained network in a run's folder, whatever code made it, in evaluation mode.
+
+    Raises:
+        ValueError: weights that are not those of its graph.
+    """
+    content = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    network = models.build(content["paper"], **released.tuples(content["config"]))
+    tensors.load_weights(network, folder / "model.safetensors")
+    return network.eval()
+
+
+def bundled_scale(folder: Path) -> str:
+    """The scale, `mini` or `bench`, whose bundled benchmark has blur of the length that a run was trained for."""
+    content = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    return "bench" if content["recipe"].get("data") == "photographs" else "mini"
+
+
+def parts_in(folder: Path) -> pd.DataFrame:
+    """The table of parts in a run's folder, empty if there is none."""
+    file = folder / PARTS
+    return pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=list(evaluation.parts.COLUMNS))
 
 
 def stored() -> dict[Path, dict]:
@@ -66,10 +94,35 @@ def stored() -> dict[Path, dict]:
 FILES = ("recipe.json", "provenance.json", "log.csv", "model.safetensors", "per_image.csv")
 """What a finished run consists of."""
 
+PARTS = "parts.csv"
+"""What a main run ends with besides."""
+
+PART_PAIRS = 12
+"""So many test pairs are looked at for it: its time is that of a small part of the training at every scale."""
+
+
+def files(plan: Plan) -> tuple[str, ...]:
+    """What a plan's finished run consists of."""
+    return (*FILES, PARTS) if ends_with_parts(plan) else FILES
+
+
+def ends_with_parts(plan: Plan) -> bool:
+    """Whether the parts of a plan's network are looked at: those of main runs, where the data know the truth."""
+    has_parts = plan.budget == "main" and models.NETWORKS[plan.name].file.PARTS
+    return bool(has_parts) and any(pair.truth for pair in plan.data.pairs("test", 1))
+
 
 def is_complete(plan: Plan) -> bool:
-    """Whether a run is finished, whole, and scored by the present code."""
-    return plan.files.is_whole(*FILES) and Run(plan).provenance.get("scoring") == scoring()
+    """Whether a run is finished, whole, and scored and looked into by the present code."""
+    if not plan.files.is_whole(*files(plan)):
+        return False
+    record = Run(plan).provenance
+    return record.get("scoring") == scoring() and (not ends_with_parts(plan) or record.get("parts") == looking(plan))
+
+
+def looking(plan: Plan) -> str:
+    """Hash of the code that looks at the parts of a plan's network."""
+    return code_hash(evaluation.parts_table, Place(models.NETWORKS[plan.name].file.__name__, "PARTS"))
 
 
 def scoring() -> str:

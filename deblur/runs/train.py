@@ -14,14 +14,25 @@ from tqdm.auto import tqdm
 
 from deblur import evaluation, training, writing
 from deblur.evaluation.complexity import device_name
+from deblur.evaluation.watch import watching
 from deblur.locks import locked
 from deblur.runs import store
 from deblur.runs.plan import Plan
 from deblur.runs.provenance import provenance
-from deblur.runs.run import FILES, Run, is_complete, scoring, scoring_device
+from deblur.runs.run import (
+    PART_PAIRS,
+    PARTS,
+    Run,
+    ends_with_parts,
+    files,
+    is_complete,
+    looking,
+    scoring,
+    scoring_device,
+)
 from deblur.runs.scores import blurred_scores
 from deblur.sealed import DamageError
-from deblur.weights import released, tensors
+from deblur.weights import released
 
 Progress = Callable[[range], Iterable[int]]
 """Wraps the steps of a training, for a bar."""
@@ -58,7 +69,7 @@ def train_one(plan: Plan, devices: str = "auto", nodes: int = 1, say: Callable[[
         if rank == 0:
             released_as = Run(plan).provenance.get("released")
             whose = f" (weights and log are those of the released {released_as}, which are of this training)"
-            say(f"wrote {', '.join(FILES)}{whose if released_as else ''} in {plan.folder}; {_gain(plan)}")
+            say(f"wrote {', '.join(files(plan))}{whose if released_as else ''} in {plan.folder}; {_gain(plan)}")
 
 
 def device_used(device: torch.device) -> str:
@@ -76,7 +87,7 @@ def _gain(plan: Plan) -> str:
 def make(plan: Plan, progress: Progress, fabric: Fabric | None = None) -> None:
     """Make what a run lacks: its weights, if need be by training, and its scores; the caller holds the lock."""
     first = fabric is None or fabric.is_global_zero
-    for name in (*FILES, "state.pt") if first else ():
+    for name in (*files(plan), "state.pt") if first else ():
         writing.check_file(plan.folder / name, overwrite=True)
     missing = first and _needs_training(plan)
     if missing and _take_released(plan):
@@ -108,19 +119,25 @@ def _needs_training(plan: Plan) -> bool:
 
 
 def _complete(plan: Plan) -> None:
-    """Everything but weights and log: what was run, where it was, and the scores of the test split."""
+    """Everything but weights and log: what was run, where it was, the scores of the test split, and of a main run what
+    the parts of the network do."""
     folder = plan.files
     if not folder.is_whole("recipe.json"):
         folder.write_json("recipe.json", plan.content)
     record = Run(plan).provenance if folder.is_whole("provenance.json") else UNKNOWN
+    device, pairs = scoring_device(), plan.data.pairs("test", plan.recipe.test_pairs)
     if not folder.is_whole("per_image.csv") or record.get("scoring") != scoring():
-        network, device = plan.network(), scoring_device()
-        tensors.load_weights(network, plan.folder / "model.safetensors")
-        pairs = plan.data.pairs("test", plan.recipe.test_pairs)
         with one_thread(device):
-            scores = evaluation.evaluate(evaluation.restorer(network, device), pairs)
+            scores = evaluation.evaluate(evaluation.restorer(Run(plan).network(), device), pairs)
         folder.write_text("per_image.csv", scores.to_csv(index=False))
-    folder.write_json("provenance.json", record | {"scoring": scoring()})
+    record = record | {"scoring": scoring()}
+    if ends_with_parts(plan):
+        if not folder.is_whole(PARTS) or record.get("parts") != looking(plan):
+            with one_thread(device):
+                table = evaluation.parts_table(Run(plan).network(), evaluation.spread(pairs, PART_PAIRS), device=device)
+            folder.write_text(PARTS, table.to_csv(index=False))
+        record = record | {"parts": looking(plan)}
+    folder.write_json("provenance.json", record)
 
 
 def _take_released(plan: Plan) -> bool:
@@ -170,9 +187,12 @@ def train_plan(plan: Plan, network: nn.Module, fabric: Fabric | None = None, pro
             restore = evaluation.restorer(network, next(network.parameters()).device)
             return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
 
-        keeper, watch = store.Checkpoints(folder), validate if watched else None
+        keeper, validating = store.Checkpoints(folder), validate if watched else None
+        watch = watching if fabric.is_global_zero and not recipe.compile else None
         try:
-            training.train(network, *parts[:2], recipe, parts.batches, keeper, watch, fabric, progress, device)
+            training.train(
+                network, *parts[:2], recipe, parts.batches, keeper, validating, fabric, progress, device, watch
+            )
         except KeyboardInterrupt:
             kept = f"{keeper.step} of {recipe.steps} steps are kept in {plan.folder}; the same command goes on"
             raise KeyboardInterrupt(kept) from None

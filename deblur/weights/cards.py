@@ -21,6 +21,8 @@ class Card:
         data: `trained_on`, `tested_on`, `fingerprint`.
         project, source, source_sha256, imported, torch, not_vouched_for: of weights that others published.
         scores: means over the test pairs, by name: `psnr_db`, `gain_db`, `gain_db_KIND`, ...
+        parts: of the network's design, by name: what is known of them when they are taken out, `change_db` (the change
+            in PSNR) and `verdict`, see `evaluation.parts_table`.
         sha256: of the weights.
         default: whether these weights are taken unless others are asked for.
         limits: sentences.
@@ -44,6 +46,7 @@ class Card:
     torch: str | None = None
     not_vouched_for: list | None = None
     scores: dict | None = None
+    parts: dict | None = None
     file_mb: float | int | None = None
     sha256: str
     default: bool | None = None
@@ -61,6 +64,11 @@ class Card:
         return (self.scores or {}).get("gain_db")
 
     @property
+    def verdicts(self) -> dict[str, str]:
+        """Part of the network -> its verdict: `inert`, `used`, `harms` or `undecided`; empty where nobody looked."""
+        return {name: entry["verdict"] for name, entry in (self.parts or {}).items()}
+
+    @property
     def text(self) -> str:
         """The card as it is written."""
         content = {name: value for name in NAMES if (value := getattr(self, name)) is not None}
@@ -69,7 +77,13 @@ class Card:
 
 NAMES = [entry.name for entry in fields(Card) if entry.name != "more"]
 REQUIRED = ("network", "variant", "sha256")
-INSIDE: dict[str, Any] = {"scores": int | float, "limits": str, "not_vouched_for": str, "source_sha256": str}
+INSIDE: dict[str, Any] = {
+    "scores": int | float,
+    "parts": dict,
+    "limits": str,
+    "not_vouched_for": str,
+    "source_sha256": str,
+}
 """Entry -> what each of its values is."""
 
 
@@ -117,6 +131,8 @@ def parsed(content: Any) -> Card:
         kind = INSIDE.get(entry.name, object)
         if not isinstance(value, entry.type) or not all(isinstance(part, kind) for part in inside):  # type: ignore[arg-type]  # a type, not its name
             raise ValueError(f"the card's {entry.name} is of another kind")
+    if not all(isinstance(entry.get("verdict"), str) for entry in (content.get("parts") or {}).values()):
+        raise ValueError("the card's parts have no verdict, or one of another kind")
     if not isinstance((content.get("recipe") or {}).get("steps", 0), int):
         raise ValueError("the card's recipe has steps of another kind")
     named = {name: content[name] for name in NAMES if name in content}
