@@ -212,7 +212,9 @@ def test_a_training_says_what_it_does_and_then_that_it_is_done(tmp_path, monkeyp
     assert began.startswith("deblur: training attentive paper (smoke, ")
     assert began.endswith(f"; the run lies in {folder}")
     assert " on " in began
-    assert wrote.startswith("deblur: wrote recipe.json, provenance.json, log.csv, model.safetensors, per_image.csv in ")
+    assert wrote.startswith(
+        "deblur: wrote recipe.json, provenance.json, log.csv, model.safetensors, per_image.csv, parts.csv in "
+    )
     assert "dB over the blurred input, mean of 4 test pairs" in wrote
     lines, (kept,) = said(options, capsys)
     assert lines == [folder]
