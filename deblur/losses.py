@@ -247,7 +247,7 @@ def geometric(loss: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str,
 
     def of_batch(outputs: tuple[Tensor, ...], sharp: Tensor, progress: float = 0.0) -> dict[str, Tensor]:
         crops = torch.vmap(of_crop, in_dims=(0, 0, None))(outputs, sharp, progress)
-        total = sum(crops.values()).detach() + 1e-8
+        total = torch.stack([*crops.values()]).sum(0).detach() + 1e-8
         means = {}
         for name, terms in crops.items():
             ratio = (terms / total).mean()

@@ -1,4 +1,4 @@
-"""First weights: after ten steps every parameter of every network has moved, and nothing is dead, cut off or constant."""
+"""First weights: after ten steps each parameter of each network has moved; nothing is dead, cut off or constant."""
 
 from functools import cache, partial
 
@@ -19,8 +19,11 @@ from deblur.runs.wiring import drawn
 STEPS, SEEDS = 10, (0, 1, 2)
 EVERY = [(name, variant) for name, network in models.NETWORKS.items() for variant in network.file.VARIANTS]
 
+_OFFSET_OF_ALL_KEYS = "a softmax over keys does not see what is added to all of them"
+_SMALL_MASKS = "a bare softmax over positions makes masks of 1/HW: what depends on them hardly has a gradient"
 BLIND = {
-    ("simplenet", "table5_nonlocal", "context.phi.bias"): "a softmax over keys does not see what is added to all of them",
+    ("simplenet", "table5_nonlocal", "context.phi.bias"): _OFFSET_OF_ALL_KEYS,
+    ("raidnet", "mask_scale_none", "lrr.reasoning.adjacency.conv.weight"): _SMALL_MASKS,
 }
 """Parameters that an equation keeps from learning -> that equation."""
 

@@ -243,8 +243,8 @@ def start_at_identity(network: Attentive) -> None:
     """Set weights so that M returns its image unchanged: ours, for recipes of minutes; the graph stays the same.
 
     The first three channels carry the image from the first convolution over the full-resolution skip to the last
-    one; the second convolutions of all RABs are zero, and DG2 lifts those channels by what the last one takes off again.
-    No unit is dead.
+    one; the second convolutions of all RABs are zero, and DG2 lifts those channels by what the last one takes off
+    again. No unit is dead.
     """
     for module in network.scales:
         centre = module.eg1.head.kernel_size[0] // 2
@@ -281,7 +281,7 @@ VARIANTS = {
 VARIANTS |= {
     f"{name}_constant": VARIANTS[name] | {"constant_gates": True} for name in VARIANTS if name.startswith("table5_")
 }
-"""Controls of Table 5: at the start a map is 1/2 everywhere, so that rows without one begin otherwise than rows with."""
+"""Controls of Table 5: a map starts as 1/2 everywhere, so that rows without one begin otherwise than rows with it."""
 _GROUPS = {
     f"{side} {level}": f"{letter}g{level}"
     for side, letter in (("encoder", "e"), ("decoder", "d"))

@@ -183,7 +183,7 @@ def start(network: nn.Module, hierarchies: list[MultiPatch], init: str) -> None:
 
 @torch.no_grad()
 def start_at_identity(hierarchies: list[MultiPatch]) -> None:
-    """Set weights so that every hierarchy nearly returns its image: ours, for recipes of minutes; the graph is the same.
+    """Set weights so that all hierarchies nearly return their image: ours, for recipes of minutes; the graph stays.
 
     Where level 1 meets its image first, the strided convolutions sort the pixels of each 4x4 block into 48 channels and
     the deconvolutions sort them back; all other encoders add little to these channels. The second convolutions of

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from filelock import FileLock
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from deblur import losses, models, paths, recipes, schedules, training
 from deblur.data import bench
@@ -144,7 +144,7 @@ class Log:
     def keep(self, fabric: Fabric, state: dict) -> None:
         pass
 
-    def finish(self, fabric: Fabric, state: dict) -> None:
+    def finish(self, fabric: Fabric, state: dict, trained: nn.Module) -> None:
         self.losses = [row["loss"] for row in state["log"]]
 
 
