@@ -9,7 +9,7 @@ from typing import Any
 from deblur.errors import unknown
 
 SCALES = ("smoke", "mini", "bench", "paper")
-BUDGETS = ("main", "row", "time")
+BUDGETS = ("main", "more", "row", "time")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Recipe:
     config: dict = field(default_factory=dict)  # differences from the network's Config at this scale
     data: str = "tree"  # crops of stored pairs, or exposed on the fly: "synthesis" (mini), "photographs" (bench)
     augment: tuple[str, ...] = ("flip_ud", "flip_lr")  # names in loading.AUGMENTATIONS, in this order
+    curriculum: bool = True  # of photographs: few kinds of motion first; else all of it from the first step on
     growth: dict[float, int] = field(default_factory=dict)  # share of the steps -> factor on the crop's side from there
     edge: float = 0.0  # share of the crop by which windows are drawn towards the frame's border
     test_pairs: int | None = None  # score only so many pairs (None: all)
@@ -557,6 +558,9 @@ SGENET = {
 BENCH_STEPS = {"attentive": 6400, "raidnet": 3000, "sgenet": 1500, "radn": 2100, "simplenet": 1400}
 """Network -> steps at bench, as time on a GPU allowed: the best one had most of it."""
 
+MORE_STEPS = 400
+"""Steps of a training that goes on at bench: all motion and grown crops from the first on, at a lower rate."""
+
 
 def _bench(name: str, mini: Recipe, **config: Any) -> Recipe:
     """Full-size blur for the networks of mini: one recipe for all, ours, but each paper's own loss, of which the
@@ -663,8 +667,9 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
     """The recipe of a network's variant at a scale.
 
     Args:
-        budget: "main" for the long run of the comparison table, "row" for the common budget of ablation rows, "time"
-            for the steps that take all networks equally long, which were measured for mini only (smoke: as "row").
+        budget: "main" for the long run of the comparison table, "more" for one that goes on at bench from the weights
+            of a long run, "row" for the common budget of ablation rows, "time" for the steps that take all networks
+            equally long, which were measured for mini only (smoke: as "row").
 
     Raises:
         ValueError: for unknown names, listing the valid ones.
@@ -676,6 +681,10 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
         raise unknown("scale", scale, RECIPES[name])
     base = RECIPES[name][scale]
     loss_args = {**base.loss_args, **LOSS_VARIANTS.get(name, {}).get(variant, {})}
+    if budget == "more":
+        if scale != "bench":
+            raise ValueError(f"no training goes on from earlier weights at scale {scale}; choose bench, or main or row")
+        return replace(base, loss_args=loss_args, steps=MORE_STEPS, lr=3e-4, warm_up=20, curriculum=False)
     steps = base.steps if budget == "main" else base.row_steps
     if budget == "time" and scale != "smoke":
         if scale != "mini" or name not in EQUAL_TIME:

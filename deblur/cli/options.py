@@ -91,7 +91,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     """What names a training."""
     parser.add_argument("--variant", default="paper", help="paper, table5_only_ca, ... (default: paper)")
     parser.add_argument("--scale", default="mini", help="smoke, mini, bench or paper (default: mini)")
-    parser.add_argument("--budget", default="main", help="steps: main, row or time, see recipes (default: main)")
+    parser.add_argument("--budget", default="main", help="steps: main, more, row or time, see recipes (default: main)")
     parser.add_argument("--data", default="", help="root of GOPRO_Large (default: the bundled benchmark)")
     add_subset(parser)
     parser.add_argument("--seed", type=seed, default=0)
@@ -100,7 +100,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--accumulate", type=whole(1, 1024), help=accumulate)
     parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     parser.add_argument("--workers", type=whole(0, 128), help="loader processes")
-    parser.add_argument("--pretrained", default="", help="file of weights to start from, where the paper does")
+    parser.add_argument("--pretrained", default="", help="file of weights to start from: .safetensors of this network, or a project's own")
     parser.add_argument("--photos", default="", help="scale bench: folder of sharp photographs (default: photos)")
 
 
@@ -141,8 +141,6 @@ def check_run(given: argparse.Namespace, processes: int = 1) -> None:
 
     with used():
         models.config(given.network, given.variant)
-    if given.pretrained.endswith(".safetensors"):
-        raise UsageError(f"--pretrained {given.pretrained}: give PyTorch's own file, as its project publishes it")
     if given.pretrained:
         checkpoints.read(Path(given.pretrained))
 

@@ -18,6 +18,7 @@ from deblur.losses import LOSSES
 from deblur.runs import store
 from deblur.runs.wiring import SOURCES, Parts, assembled, code, drawn, pretrained_code
 from deblur.schedules import SCHEDULES
+from deblur.weights import tensors
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Plan:
 
     Attributes:
         budget: "main", "row" or "time", see `recipes.recipe`.
-        pretrained: a file of weights to start from, for networks whose module has `load_pretrained`.
+        pretrained: a file of weights to start from: `.safetensors` of this very network, or, where its module has
+            `load_pretrained`, what that takes.
         photos: a folder of sharp photographs to train on besides the bundled scenes, at scale `bench`; empty for
             `paths.photos_dir()`, which need not be there.
         options: recipe fields that fit a run to its machine: `precision`, `accumulate`, `compile`, `channels_last`,
@@ -67,7 +69,8 @@ class Plan:
             "code": code(*self.wiring),
         }
         if self.pretrained:
-            content["pretrained"] = f"{paths.file_sha256(Path(self.pretrained))[:16]} {pretrained_code(self.name)}"
+            file = Path(self.pretrained)
+            content["pretrained"] = f"{paths.file_sha256(file)[:16]} {pretrained_code(self.name, file)}".strip()
         if self.recipe.data == "photographs":
             content["photographs"] = self.photographs.fingerprint
         return json.loads(json.dumps(content))
@@ -106,7 +109,9 @@ class Plan:
     def network(self) -> nn.Module:
         """The untrained network, its weights drawn from the seed."""
         network = drawn(partial(models.build, self.name, self.variant, **self.recipe.config), self.seed)
-        if self.pretrained:
+        if self.pretrained.endswith(".safetensors"):
+            tensors.load_weights(network, Path(self.pretrained))
+        elif self.pretrained:
             models.load_pretrained(self.name, network, Path(self.pretrained))
         return network
 

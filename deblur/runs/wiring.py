@@ -62,9 +62,8 @@ def fresh_exposures(plan: "Plan", device: torch.device) -> tuple:
 def fresh_photographs(plan: "Plan", device: torch.device) -> tuple:
     """Crops of photographs, exposed anew on the device that trains; their curriculum is spread over the steps."""
     sharp = _decoded(plan.photographs.folder, plan.photographs.fingerprint)
-    return losses.geometric, partial(
-        bench.Batches, sharp, device=device, steps=plan.recipe.steps, growth=plan.recipe.growth
-    )
+    steps = plan.recipe.steps if plan.recipe.curriculum else 0
+    return losses.geometric, partial(bench.Batches, sharp, device=device, steps=steps, growth=plan.recipe.growth)
 
 
 SOURCES = {"tree": stored_pairs, "synthesis": fresh_exposures, "photographs": fresh_photographs}
@@ -97,7 +96,9 @@ def present_code(network: str, loss: str, schedule: str, data: str) -> str:
     return code_hash(entry.network, entry.config, *wiring)
 
 
-def pretrained_code(network: str) -> str:
-    """Hash of the code that loads the weights that a network starts from."""
+def pretrained_code(network: str, file: Path) -> str:
+    """Hash of the code that translates the weights that a network starts from; our own need none."""
+    if file.suffix == ".safetensors":
+        return ""
     loader = getattr(models.NETWORKS[network].file, "load_pretrained", None)
     return code_hash(loader) if loader else ""
