@@ -118,9 +118,10 @@ def _card(
         config=asdict(models.config(plan.name, plan.variant, **plan.recipe.config)),
         parameters=complexity.parameters(network),
         precision="float16",
-        recipe=runs.training_part(plan.recipe) | {"seed": plan.seed, "key": plan.key},
-        training={key: made[key] for key in ("training_seconds", "device", "commit", "versions")}
-        | ({"continued": True} if made.get("continued") else {}),
+        recipe=runs.training_part(plan.recipe)
+        | {"seed": plan.seed, "key": plan.key}
+        | ({"pretrained": plan.started_from} if plan.started_from else {}),
+        training={key: made[key] for key in ("training_seconds", "device", "commit", "dirty", "versions")},
         data=data,
         scores=scores,
         parts=_parts(run.parts()),

@@ -100,7 +100,8 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--accumulate", type=whole(1, 1024), help=accumulate)
     parser.add_argument("--compile", action="store_true", default=None, help="torch.compile the network")
     parser.add_argument("--workers", type=whole(0, 128), help="loader processes")
-    parser.add_argument("--pretrained", default="", help="file of weights to start from: .safetensors of this network, or a project's own")
+    started = "file of weights to start from: .safetensors of this network, or what its project published"
+    parser.add_argument("--pretrained", default="", help=started)
     parser.add_argument("--photos", default="", help="scale bench: folder of sharp photographs (default: photos)")
 
 

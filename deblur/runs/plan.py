@@ -68,12 +68,19 @@ class Plan:
             },
             "code": code(*self.wiring),
         }
-        if self.pretrained:
-            file = Path(self.pretrained)
-            content["pretrained"] = f"{paths.file_sha256(file)[:16]} {pretrained_code(self.name, file)}".strip()
+        if self.started_from:
+            content["pretrained"] = self.started_from
         if self.recipe.data == "photographs":
             content["photographs"] = self.photographs.fingerprint
         return json.loads(json.dumps(content))
+
+    @cached_property
+    def started_from(self) -> str:
+        """What stands for the weights that the training starts from: their hash, and that of what translates them."""
+        if not self.pretrained:
+            return ""
+        file = Path(self.pretrained)
+        return f"{paths.file_sha256(file)[:16]} {pretrained_code(self.name, file)}".strip()
 
     @cached_property
     def photographs(self) -> bench.Photographs:

@@ -32,9 +32,14 @@ class _Photographs(bench.Photographs):
 
 @dataclass(frozen=True)
 class _Plan(runs.Plan):
-    """The plan of a training on such photographs, by their fingerprint."""
+    """The plan of a training on such photographs, by their fingerprint, from weights that need not be here either."""
 
     photographs_listed: str = ""
+    weights_listed: str = ""
+
+    @cached_property
+    def started_from(self) -> str:
+        return self.weights_listed
 
     @cached_property
     def photographs(self) -> bench.Photographs:
@@ -109,9 +114,14 @@ def _row(record: dict, entry: dict) -> Training:
 def _released(card: Card, seed: int | None = None, key: str = "") -> Training:
     """The training of a card, or the same with another seed."""
     recipe, scale, data = card.recipe or {}, card.scale or "", card.data or {}
-    names = card.network, card.variant, scale, "main", recipe["seed"] if seed is None else seed
-    photographs = bench.fingerprint(data["trained_on"]["photographs"])
-    plan = _Plan(_data("gopro", scale), *names, photographs_listed=photographs)
+    budget = "more" if "pretrained" in recipe else "main"
+    names = card.network, card.variant, scale, budget, recipe["seed"] if seed is None else seed
+    options = {name: recipe[name] for name in ("precision", "compile", "accumulate") if name in recipe}
+    listed = {
+        "photographs_listed": bench.fingerprint(data["trained_on"]["photographs"]),
+        "weights_listed": recipe.get("pretrained", ""),
+    }
+    plan = _Plan(_data("gopro", scale), *names, options=options, **listed)
     return Training(plan, key or recipe["key"], data["fingerprint"])
 
 
