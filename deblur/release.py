@@ -17,12 +17,15 @@ from deblur import evaluation, models, paths, runs, writing
 from deblur.data import bench
 from deblur.errors import UsageError
 from deblur.evaluation import complexity
+from deblur.runs import train
 from deblur.runs.run import scoring_device
 from deblur.weights import cards, importing, released
 from deblur.weights.cards import Card
 
 LARGEST_MB = 4.0
 """Size of a released file: they travel with the code."""
+LARGEST_PARTIAL_MB = 3.0
+"""Size of the weights of an unfinished training, which may be lost with the machine."""
 
 LIMITS = (
     "Made for motion blur with paths of about 8 to 20 px; defocus, noise and compression are not removed.",
@@ -78,6 +81,49 @@ def release(run: runs.Run, name: str, default: bool = False, overwrite: bool = F
     return path
 
 
+def keep_partial(plan: runs.Plan, overwrite: bool = False) -> Path:
+    """Keep what an unfinished training has learnt as `partial/NETWORK.safetensors` beside the released weights.
+
+    `--pretrained` takes the file, with the budget "more". Its card says how many steps were done, for how long and on
+    what; nothing is scored, and `restore` does not know it.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        ValueError: without a training that has kept a step, or if the file would exceed `LARGEST_PARTIAL_MB`.
+        OSError: if the file is there already, or cannot be written.
+    """
+    if plan.files.state("state.pt") != "whole":
+        raise ValueError(f"{plan.folder} holds no training that has kept a step: run 'deblur train' first")
+    state = torch.load(plan.folder / "state.pt", map_location="cpu", weights_only=True)
+    tensors = {name.removeprefix("module."): t for name, t in state.get("average", state["network"]).items()}
+    tensors.pop("n_averaged", None)
+    path = paths.release_dir() / "partial" / f"{plan.name}.safetensors"
+    importing.check_out(path, "recipe", overwrite)
+    seconds = state["seconds"]
+    with writing.delivering(cards.beside(path), overwrite) as card_draft, writing.delivering(path, overwrite) as draft:
+        save_file(rounded(tensors), draft)
+        size_mb = draft.stat().st_size / 1e6
+        if size_mb > LARGEST_PARTIAL_MB:
+            raise ValueError(f"{plan.name} has {size_mb:.1f} MB, more than {LARGEST_PARTIAL_MB:.0f}: keep it elsewhere")
+        card = Card(
+            name=plan.name,
+            network=plan.name,
+            variant=plan.variant,
+            scale=plan.scale,
+            config=asdict(models.config(plan.name, plan.variant, **plan.recipe.config)),
+            precision="float16",
+            recipe=runs.training_part(plan.recipe)
+            | {"steps": state["step"], "steps_planned": plan.recipe.steps, "seed": plan.seed, "key": plan.key},
+            training={"training_seconds": round(sum(seconds.values()), 1), "device": train.THEN.join(seconds)},
+            file_mb=round(size_mb, 3),
+            sha256=paths.file_sha256(draft),
+        )
+        card_draft.write_text(card.text, encoding="utf-8")
+    return path
+
+
 def _write_weights(run: runs.Run, name: str, draft: Path) -> Card:
     """Write rounded weights if they are small and good enough; returns their card."""
     plan = run.plan
@@ -120,7 +166,7 @@ def _card(
         precision="float16",
         recipe=runs.training_part(plan.recipe)
         | {"seed": plan.seed, "key": plan.key}
-        | ({"pretrained": plan.started_from} if plan.started_from else {}),
+        | ({"pretrained": plan.started_from, "steps_before": made["steps_before"]} if plan.started_from else {}),
         training={key: made[key] for key in ("training_seconds", "device", "commit", "dirty", "versions")},
         data=data,
         scores=scores,

@@ -320,8 +320,7 @@ def released() -> list[str]:
     for name, card in by_name.items():
         scores, training = card.scores or {}, card.training or {}
         gains = [f"{scores[score]:+.2f} dB" for score in ("gain_db", *kinds)]
-        # Of a training that was continued after a break only the last part was timed.
-        hours = ("> " if training.get("continued") else "") + f"{training['training_seconds'] / 3600:.1f}"
+        hours = f"{training['training_seconds'] / 3600:.1f}"
         title = _marked(name, f"weights/{name}")
         lines.append(_row([title, f"{card.parameters:,}", *gains, str(card.steps), hours, training["device"]]))
     return lines

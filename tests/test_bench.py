@@ -1,6 +1,7 @@
 """The benchmark of scale bench: splits that never meet, paths as long as promised, crops equal to exposures."""
 
 from collections import Counter
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -180,19 +181,19 @@ def test_in_the_end_motion_is_as_it_is_and_comes_there_evenly(seed):
 
 SHARES = [
     (0.0, 0, 0, 0),
-    (0.2, 0, 0, 0),
-    (0.2125, 0.25, 0, 0),
-    (0.225, 0.5, 0, 0),
-    (0.25, 1, 0, 0),
-    (0.35, 1, 0, 0),
-    (0.38, 1, 0.2, 0),
-    (0.425, 1, 0.5, 0),
-    (0.5, 1, 1, 0),
-    (0.6, 1, 1, 0),
-    (0.65, 1, 1, 0.25),
-    (0.7, 1, 1, 0.5),
-    (0.79, 1, 1, 0.95),
-    (0.8, 1, 1, 1),
+    (0.05, 0, 0, 0),
+    (0.0575, 0.25, 0, 0),
+    (0.065, 0.5, 0, 0),
+    (0.08, 1, 0, 0),
+    (0.1, 1, 0, 0),
+    (0.112, 1, 0.2, 0),
+    (0.13, 1, 0.5, 0),
+    (0.16, 1, 1, 0),
+    (0.2, 1, 1, 0),
+    (0.2375, 1, 1, 0.25),
+    (0.275, 1, 1, 0.5),
+    (0.3425, 1, 1, 0.95),
+    (0.35, 1, 1, 1),
     (1.0, 1, 1, 1),
 ]
 """Of the training; of directions, of lengths and of all else that has come in by then."""
@@ -208,7 +209,7 @@ def test_each_part_of_the_curriculum_has_its_time(seed, progress, direction, len
     angle = np.degrees(np.arctan2(y, x))
     nearest = 90 * np.rint(angle / 90)
     angle = np.radians(nearest + direction * (angle - nearest))
-    pixels = 12 + length * (np.hypot(*np.diff(own, axis=0).T).sum() - 12)
+    pixels = 6 + length * (np.hypot(*np.diff(own, axis=0).T).sum() - 6)
     path = np.linspace(-pixels / 2, pixels / 2, len(own))[:, None] * [np.cos(angle), np.sin(angle)]
     even = np.hstack([path, np.zeros((len(own), 4))])
     np.testing.assert_allclose(found.poses, even + variety * (motion.poses - even), atol=1e-9)
@@ -222,6 +223,20 @@ def test_a_batch_is_as_far_in_the_curriculum_as_the_training(step, photos, monke
     monkeypatch.setattr(bench, "simplified", lambda motion, progress: told.append(progress) or true(motion, progress))
     bench.Batches(bench.Photographs(photos), 40, 2, 5, steps=100).drawn(step)
     assert told == [step / 100] * 2
+
+
+def test_crops_grow_and_batches_shrink_where_the_recipe_says(photos):
+    batches = bench.Batches(bench.Photographs(photos), 24, 8, 5, steps=100, growth={0.6: 2})
+    sizes = {step: batches.exposed(batches.drawn(step))[0].shape for step in (0, 59, 60, 99)}
+    assert sizes == {0: (8, 3, 24, 24), 59: (8, 3, 24, 24), 60: (2, 3, 48, 48), 99: (2, 3, 48, 48)}
+    endless = replace(batches, steps=0)  # without a curriculum the training is at its end from the first step on
+    assert len(endless.drawn(0)) == 2
+    halves = [replace(batches, rank=rank, world=2).drawn(99) for rank in (0, 1)]
+    for (shot, draws), (whole, expected) in zip(halves[0] + halves[1], batches.drawn(99), strict=True):
+        assert torch.equal(shot.near, whole.near)
+        assert draws == expected
+    with pytest.raises(ValueError, match=r"batch 6 .* choose a multiple of 4"):
+        replace(batches, batch=6)
 
 
 def test_batches_go_through_the_curriculum(photos):

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -96,15 +97,45 @@ def test_the_card_says_where_weights_come_from(run):
     assert any("defocus" in limit for limit in card["limits"])
 
 
-def test_seconds_of_a_continued_training_are_called_a_lower_bound(run):
-    card = json.loads(release.release(run, "tiny").with_suffix(".json").read_text())
-    assert "continued" not in card["training"]
-    assert tables.released()[-1].endswith(" | 0.0 | nowhere |")
-    record = run.provenance | {"continued": True, "training_seconds": 5400}
-    run.plan.files.write_json("provenance.json", record)
-    card = json.loads(release.release(run, "tiny", overwrite=True).with_suffix(".json").read_text())
-    assert card["training"]["continued"] is True
-    assert tables.released()[-1].endswith(" | > 1.5 | nowhere |")
+def test_the_table_says_how_long_a_training_took_and_where(run):
+    run.plan.files.write_json("provenance.json", run.provenance | {"training_seconds": 5400})
+    release.release(run, "tiny")
+    assert tables.released()[-1].endswith(" | 1.5 | nowhere |")
+
+
+def test_what_an_unfinished_training_has_learnt_is_kept_and_gone_on_from(run, tmp_path, monkeypatch):
+    """Of 9 steps 4 are done, on two devices; what goes on from them says so, and starts with those very weights."""
+    plan, network = replace(run.plan, seed=7), run.network()
+    state = {"step": 4, "seconds": {"a GPU": 60.0, "a CPU": 30.0}, "network": plan.network().state_dict()}
+    state["average"] = {f"module.{name}": value for name, value in network.state_dict().items()}
+    state["average"]["n_averaged"] = torch.tensor(4)
+    with pytest.raises(ValueError, match="holds no training that has kept a step"):
+        release.keep_partial(plan)
+    with plan.files.writing("state.pt") as draft:
+        torch.save(state, draft)
+    path = release.keep_partial(plan)
+    assert path == tmp_path / "weights" / "partial" / "attentive.safetensors"
+    halves = load_file(path)
+    assert all(torch.equal(halves[name], value.half()) for name, value in network.state_dict().items())
+    assert not released.cards()  # restore does not know it
+    with pytest.raises(FileExistsError):
+        release.keep_partial(plan)
+    release.keep_partial(plan, overwrite=True)
+
+    on = replace(run.plan, pretrained=str(path))
+    assert on.key != run.plan.key
+    first = on.network().state_dict()
+    assert all(torch.equal(first[name], value.half().float()) for name, value in network.state_dict().items())
+    effort = train._effort(on, {"a CPU": 10.0})
+    assert effort == {"device": "a GPU, then a CPU", "training_seconds": 100.0, "steps_before": 4}
+    assert train._effort(run.plan, {"a CPU": 10.0}) == {
+        "device": "a CPU",
+        "training_seconds": 10.0,
+        "steps_before": None,
+    }
+    monkeypatch.setattr(release, "LARGEST_PARTIAL_MB", 1e-6)
+    with pytest.raises(ValueError, match="more than 0: keep it elsewhere"):
+        release.keep_partial(plan, overwrite=True)
 
 
 def test_a_new_default_takes_the_place_of_the_old_one(run):

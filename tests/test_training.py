@@ -158,6 +158,71 @@ def test_networks_that_draw_at_random_continue_too(tmp_path):
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("options", [{"average": 0.9}, {"warm_up": 5}, {"average": 0.5, "warm_up": 9}])
+def test_averages_and_rising_rates_continue_too(tmp_path, options):
+    recipe = replace(RECIPE, **options)
+    run(tmp_path / "whole", recipe)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", recipe, on_step=raising_at(8))
+    run(tmp_path / "parts", recipe)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+
+
+def test_the_average_is_kept_and_validated_and_the_steps_are_those_without_it(tmp_path):
+    """By hand: the weights after each step, with the decay."""
+    decay, after = 0.8, []
+    folder = tmp_path / "averaged"
+    recipe = replace(RECIPE, average=decay, steps=6)
+    batches = Batches(Noise(), recipe.crop, recipe.batch, 0)
+    network, seen = tiny(), []
+
+    def look(network):
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return {"psnr_db": 0.0}
+
+    def stepped(steps):
+        for step in steps:
+            yield step
+            after.append({name: value.clone() for name, value in network.state_dict().items()})
+
+    kept = store.Checkpoints(store.Folder(folder, "test"))
+    fabric = Fabric(accelerator="cpu", devices=1)
+    training.train(network, losses.attentive, schedules.polynomial, recipe, batches, kept, look, fabric, stepped)
+    expected = after[0]
+    for weights in after[1:]:
+        expected = {name: decay * expected[name] + (1 - decay) * weights[name] for name in weights}
+    final = load_file(folder / "model.safetensors")
+    for name, value in expected.items():
+        torch.testing.assert_close(final[name], value)
+        assert torch.equal(seen[-1][name], final[name])
+        assert not torch.equal(final[name], after[-1][name])
+    plain = tiny()
+    bare = store.Checkpoints(store.Folder(tmp_path / "plain", "test"))
+    how = (losses.attentive, schedules.polynomial, replace(recipe, average=0.0), batches, bare, None, fabric)
+    training.train(plain, *how)
+    assert all(torch.equal(plain.state_dict()[name], value) for name, value in after[-1].items())
+
+
+def test_the_rate_rises_evenly_to_that_of_the_schedule(tmp_path):
+    run(tmp_path, replace(RECIPE, warm_up=5, log_every=1))
+    rates = pd.read_csv(tmp_path / "log.csv")["lr"]
+    full = [schedules.polynomial(RECIPE.lr, step, RECIPE.steps) for step in range(12)]
+    np.testing.assert_allclose(rates, [rate * min((k + 1) / 5, 1) for k, rate in enumerate(full)])
+
+
+def test_seconds_of_all_calls_are_added_up_by_device(tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, on_step=raising_at(8))  # six steps are kept, in two parts of ten seconds
+    kept = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert kept["seconds"] == {"": 20}
+    keeper = store.Checkpoints(store.Folder(tmp_path, "test"))
+    how = (losses.attentive, schedules.polynomial, RECIPE, Batches(Noise(), 8, 2, 0), keeper)
+    training.train(tiny(), *how, fabric=Fabric(accelerator="cpu", devices=1), device="other")
+    assert keeper.seconds == {"": 20, "other": 20}
+
+
 def test_two_runs_with_one_seed_are_equal_and_seeds_differ(tmp_path, uninterrupted):
     run(tmp_path / "same")
     run(tmp_path / "other", seed=5)

@@ -33,6 +33,11 @@ def add(commands: Commands) -> None:
     give.add_argument("--default", action="store_true", help="what 'deblur restore' takes unless told otherwise")
     options.add_run(give)
     give.set_defaults(run=_release, scale="bench")
+    keep = verbs.add_parser("partial", help="keep what an unfinished training has learnt, for --pretrained")
+    keep.add_argument("network", metavar="NETWORK", help="attentive, ...")
+    keep.add_argument("--overwrite", action="store_true", help="replace what was kept of it before")
+    options.add_run(keep)
+    keep.set_defaults(run=_partial, scale="bench")
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -113,4 +118,13 @@ def _release(given: argparse.Namespace) -> None:
     if not runs.is_complete(plan):
         raise ValueError(f"{plan.folder} holds no finished training: run 'deblur train' with the same options first")
     path = release.release(runs.Run(plan), given.name, given.default, given.overwrite)
+    print(path, cards.beside(path), sep="\n")
+
+
+def _partial(given: argparse.Namespace) -> None:
+    plan = options.plan(given)
+    from deblur import release
+    from deblur.weights import cards
+
+    path = release.keep_partial(plan, given.overwrite)
     print(path, cards.beside(path), sep="\n")

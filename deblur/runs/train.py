@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,11 +33,14 @@ from deblur.runs.run import (
 )
 from deblur.runs.scores import blurred_scores
 from deblur.sealed import DamageError
-from deblur.weights import released
+from deblur.weights import cards, released
 
 Progress = Callable[[range], Iterable[int]]
 """Wraps the steps of a training, for a bar."""
 
+
+THEN = ", then "
+"""Between the devices of a training, in the order in which it first came to them."""
 
 UNKNOWN: dict[str, Any] = dict.fromkeys(
     ("commit", "dirty", "versions", "device", "threads", "continued", "training_seconds")
@@ -198,5 +202,15 @@ def train_plan(plan: Plan, network: nn.Module, fabric: Fabric | None = None, pro
             raise KeyboardInterrupt(kept) from None
     # A finished training that only wrote its files again keeps the record of the call that did the steps.
     if fabric.is_global_zero and (keeper.first < recipe.steps or not folder.is_whole("provenance.json")):
-        record |= {"device": ", then ".join(keeper.seconds), "training_seconds": round(sum(keeper.seconds.values()), 1)}
-        folder.write_json("provenance.json", record)
+        folder.write_json("provenance.json", record | _effort(plan, keeper.seconds))
+
+
+def _effort(plan: Plan, seconds: dict[str, float]) -> dict[str, Any]:
+    """What a training took, `seconds` by device, with what the weights took that it started from, if they say so."""
+    steps, devices, total = None, list(seconds), sum(seconds.values())
+    if plan.pretrained.endswith(".safetensors") and cards.beside(Path(plan.pretrained)).is_file():
+        before = cards.read(Path(plan.pretrained))
+        steps, spent = before.steps, before.training or {"device": "unknown", "training_seconds": 0.0}
+        devices, total = [*spent["device"].split(THEN), *devices], spent["training_seconds"] + total
+    joined = THEN.join(dict.fromkeys(devices))
+    return {"device": joined, "training_seconds": round(total, 1), "steps_before": steps}

@@ -16,8 +16,9 @@ class Card:
 
     Attributes:
         config: fields of the network's configuration; without them it is that of the paper.
-        recipe: of the training: `steps`, `seed`, `key` and what else decided the weights.
-        training: `training_seconds`, `device`, `commit`, `versions`; `continued` after a break.
+        recipe: of the training: `steps`, `seed`, `key` and what else decided the weights; `pretrained` and
+            `steps_before` if it started from weights.
+        training: `training_seconds`, `device`, `commit`, `dirty`, `versions`, those before included.
         data: `trained_on`, `tested_on`, `fingerprint`.
         project, source, source_sha256, imported, torch, not_vouched_for: of weights that others published.
         scores: means over the test pairs, by name: `psnr_db`, `gain_db`, `gain_db_KIND`, ...
@@ -55,8 +56,9 @@ class Card:
 
     @property
     def steps(self) -> int | None:
-        """Of the training, where that is known."""
-        return (self.recipe or {}).get("steps")
+        """Of the training, where that is known, with those of the weights that it started from."""
+        recipe = self.recipe or {}
+        return recipe["steps"] + (recipe.get("steps_before") or 0) if "steps" in recipe else None
 
     @property
     def gain_db(self) -> float | None:
