@@ -23,11 +23,12 @@ PRINTED = {
 """Paper -> its comparison table and that table's column of PSNR on GoPro, and where its own network stands."""
 
 
-def summary(scores: Mapping[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
+def summary(scores: Mapping[tuple[str, int], pd.DataFrame], beside: Sequence[str] = ()) -> pd.DataFrame:
     """One row a method, best first: means over images and seeds, spread over seeds, place.
 
     Args:
         scores: (method, seed) -> one row per image, with `gain_db`.
+        beside: methods that compete for no place, such as one that is told the blur.
 
     Returns:
         method, seeds, the mean of each score, `gain_db_<kind>` where kinds of blur are known, `gain_db_lowest` and
@@ -42,7 +43,10 @@ def summary(scores: Mapping[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
     means = seeds.mean()
     means.insert(0, "seeds", seeds.size())
     means["gain_db_lowest"], means["gain_db_highest"] = seeds["gain_db"].min(), seeds["gain_db"].max()
-    means["place"] = places(means["gain_db_lowest"], means["gain_db_highest"])
+    competing = means.drop(index=[method for method in beside if method in means.index])
+    means["place"] = places(competing["gain_db_lowest"], competing["gain_db_highest"]).reindex(
+        means.index, fill_value=""
+    )
     return means.sort_values("gain_db", ascending=False).reset_index()
 
 

@@ -270,7 +270,7 @@ def told(capsys, *arguments):
 
 def test_the_command_accepts_a_whole_split(street, capsys):
     assert cli.main(["data", "check", "gopro", str(street), "--split", "test"]) == 0
-    assert "32 of 32 pairs" in capsys.readouterr().out
+    assert "36 of 36 pairs" in capsys.readouterr().out
     assert "no train split of GoPro" in told(capsys, "gopro", street)
     assert cli.main(["data", "check", "gopro", str(street), "--split", "tset"]) == 2
     assert "no split 'tset'" in capsys.readouterr().err

@@ -26,7 +26,9 @@ def test_train_then_evaluate_at_smoke(capsys, monkeypatch):
     assert cli.main(["evaluate", *options]) == 0
     out = capsys.readouterr().out
     assert "full_rgb8; 4 images" in out
-    assert "gain_db" in out
+    gains = {name.strip(): float(value) for name, value in re.findall(r"^(gain_db.*?) +(\S+)$", out, re.MULTILINE)}
+    assert gains["gain_db of Wiener floor"] < gains["gain_db of Wiener oracle"]
+    assert "gain_db" in gains
 
 
 def test_two_devices_make_one_run(tmp_path, monkeypatch):

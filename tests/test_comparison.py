@@ -27,6 +27,12 @@ def test_summary_is_the_mean_over_images_then_seeds_with_its_range():
     assert found["place"].tolist() == ["1", "2"]
 
 
+def test_what_stands_beside_the_others_takes_no_place():
+    scores = {(name, 0): per_image([gain, gain]) for name, gain in (("a", 1), ("oracle", 3), ("b", 2))}
+    rows = comparison.summary(scores, ["oracle", "not there"]).set_index("method")
+    assert rows["place"].to_dict() == {"oracle": "", "b": "1", "a": "2"}
+
+
 def test_summary_where_kinds_are_unknown():
     table = per_image([1.0, 2.0]).drop(columns=["kind", "path_px"])
     assert [name for name in comparison.summary({("a", 0): table}) if name.startswith("gain_db_g")] == []

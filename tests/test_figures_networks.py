@@ -38,12 +38,12 @@ def test_gain_by_kind_lists_methods_from_top_to_bottom(table):
     pyplot.close("all")
 
 
-def test_gain_by_length_names_papers_and_floor_only():
-    rows = [(m, x, 1.0) for m in ("A", "B", "floor") for x in (1.0, 2.0)]
+def test_gain_by_length_names_papers_and_bounds_only():
+    rows = [(m, x, 1.0) for m in ("A", "B", "floor", "oracle") for x in (1.0, 2.0)]
     table = pd.DataFrame(rows, columns=["method", "path_px", "gain_db"])
-    axis = draw.gain_by_length(table, ["A"], "floor").axes[0]
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["A", "floor"]
-    assert len([line for line in axis.lines if len(line.get_xdata()) == 2 and list(line.get_xdata()) == [1, 2]]) == 3
+    axis = draw.gain_by_length(table, ["A"], ["floor", "oracle"]).axes[0]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["A", "floor", "oracle"]
+    assert len([line for line in axis.lines if len(line.get_xdata()) == 2 and list(line.get_xdata()) == [1, 2]]) == 4
     pyplot.close("all")
 
 

@@ -239,6 +239,7 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (runs, "load_or_run", [SimpleNamespace(scores=dict)]),
         (runs, "blurred_scores", table),
         (runs, "exam_scores", table),
+        (runs, "bounds", {}),
         (copies, "open_exam", data),
         (evaluation, "summarise", {}),
         (official, "find_pairs", []),

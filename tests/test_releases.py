@@ -1,6 +1,7 @@
 """The report on released networks: scores of the files, only if they are those of the cards."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from deblur import evaluation, paths, runs, writing
 from deblur.data import bench, copies, official
+from deblur.evaluation import classical
 from deblur.reports import releases
 from deblur.reports.awkward import tiny_release
 from deblur.weights import released
@@ -18,6 +20,7 @@ def data(tmp_path, monkeypatch, mini_root):
     """The bundled pairs, and two tiny networks with the cards that a release would give them."""
     monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setitem(classical.GRIDS, "mini", replace(classical.GRIDS["mini"], lengths_px=(3,), directions=2))
     found = copies.open_data(mini_root)
     blurred = runs.blurred_scores(found)
     for seed, name in enumerate(("one", "two")):
@@ -35,9 +38,12 @@ def data(tmp_path, monkeypatch, mini_root):
 def test_the_report_says_what_each_network_gains_by_kind_and_how_it_was_trained(data, tmp_path):
     releases.report(data, tmp_path)
     summary = pd.read_csv(tmp_path / "summary.csv").set_index("method")
-    assert set(summary.index) == {"one", "two", releases.FLOOR}
+    assert set(summary.index) == {"one", "two", *classical.BOUNDS}
     assert (summary.loc[["one", "two"], ["steps", "training_seconds"]] == [7, 3]).all().all()
     assert summary["gain_db"].is_monotonic_decreasing
+    for name, part in runs.bounds(data).items():
+        gained = evaluation.add_gain(part, runs.blurred_scores(data))["gain_db"].mean()
+        assert summary.loc[name, "gain_db"] == pytest.approx(gained, abs=1e-4)
     assert summary.loc[["one", "two"], "continued"].astype(str).tolist() == ["False", "True"]
     scores = pd.read_csv(tmp_path / "scores.csv")
     for method, part in scores.groupby("method"):

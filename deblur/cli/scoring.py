@@ -87,12 +87,14 @@ def _evaluate_run(given: argparse.Namespace) -> None:
         raise FileNotFoundError(f"{plan.title} is not trained yet: run 'deblur train' with the same options first")
     run = runs.load_or_run([plan])[0]
     if given.exam:
-        data = copies.open_exam("bench" if given.scale == "bench" else "mini", given.subset or "blur")
-        blurred, scores = runs.blurred_scores(data), runs.exam_scores(run, data)
+        data, limit = copies.open_exam("bench" if given.scale == "bench" else "mini", given.subset or "blur"), None
+        scores = runs.exam_scores(run, data)
     else:
-        data, blurred, scores = plan.data, runs.blurred_scores(plan.data, plan.recipe.test_pairs), run.scores()
+        data, limit, scores = plan.data, plan.recipe.test_pairs, run.scores()
+    blurred = runs.blurred_scores(data, limit)
     print(f"{plan.title}; {data.label}; full_rgb8; {len(blurred)} images")
-    _print_numbers(evaluation.summarise(scores, blurred))
+    gains = {name: evaluation.summarise(part, blurred)["gain_db"] for name, part in runs.bounds(data, limit).items()}
+    _print_numbers(evaluation.summarise(scores, blurred) | {f"gain_db of {name}": gain for name, gain in gains.items()})
 
 
 def _print_numbers(numbers: Mapping[str, float]) -> None:

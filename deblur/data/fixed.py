@@ -50,13 +50,13 @@ def exam(pairs: Iterable[official.Pair]) -> Exam:
 
 def differences(name: str, root: Path) -> list[str]:
     """In words, the splits of a copy that are not those that are fixed; empty where none is."""
-    found = []
+    told = []
     for split, fixed in EXAMS.get(name, {}).items():
         here = exam(official.find_pairs("gopro", root, split, subset="blur"))
         if here.pixels != fixed.pixels:
             shift = here.psnr_db - fixed.psnr_db
-            found.append(
+            told.append(
                 f"{split}: other pictures than those of results/ (input {shift:+.4f} dB), as another JPEG or video "
                 f"decoder makes them; compare scores of this machine with each other"
             )
-    return found
+    return told

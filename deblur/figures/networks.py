@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from deblur.figures import INK, panels, sharpest_difference
 
-PAPERS, OTHERS, FLOOR = "tab:red", "tab:blue", "tab:green"
+PAPERS, OTHERS = "tab:red", "tab:blue"
 KINDS = {"straight": "D", "global": "o", "local": "s", "sampling": "^"}
 
 
@@ -82,18 +82,18 @@ def gain_by_kind(tables: Mapping[str, pd.DataFrame], papers: Sequence[str]) -> F
     return figure
 
 
-def gain_by_length(table: pd.DataFrame, papers: Sequence[str], floor: str) -> Figure:
-    """Gain against the mean length of a pair's blur: the five papers' networks and the floor named, others grey."""
+def gain_by_length(table: pd.DataFrame, papers: Sequence[str], bounds: Sequence[str]) -> Figure:
+    """Gain against the mean length of a pair's blur: the five papers' networks and the bounds named, others grey."""
     from matplotlib import pyplot
 
     figure, axis = pyplot.subplots(figsize=(6.2, 3.8))
     colours = iter(pyplot.get_cmap("tab10").colors)  # type: ignore[attr-defined]  # this map is a list of colours
     for method, rows in table.groupby("method", sort=False):
-        named = method in papers or method == floor
+        named = method in papers or method in bounds
         style = (
             {"color": next(colours), "label": method, "lw": 1.8} if named else {"color": "0.8", "lw": 1, "zorder": 0}
         )
-        axis.plot(rows["path_px"], rows["gain_db"], "--o" if method == floor else "-o", ms=3.5, **style)
+        axis.plot(rows["path_px"], rows["gain_db"], "--o" if method in bounds else "-o", ms=3.5, **style)
     axis.axhline(0, color=INK, lw=0.6)
     axis.set(xlabel="mean path of the pixels in px", ylabel="gain over the blurred input in dB")
     axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))

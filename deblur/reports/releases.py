@@ -1,9 +1,10 @@
 """What the released networks do on blur of full size: scores, figures and pictures of the test split of `bench`.
 
-`python -m deblur.reports.releases` writes `results/bench/`: `scores.csv` (a row a network and pair), `summary.csv` (a
-row a network: gain by kind of blur, steps, device and seconds of its training, those of the last part if it was
+`python -m deblur.reports.releases` writes `results/bench/`: `scores.csv` (a row a method and pair), `summary.csv` (a
+row a method: gain by kind of blur, steps, device and seconds of its training, those of the last part if it was
 `continued` after a break), `gain_by_kind.png`, `gain_by_length.png`, `training.png`, `pictures.png` and, for each
-network, `inside_NAME.png`. A network whose scores are not those of its card is refused.
+network, `inside_NAME.png`. Methods are the networks, and the Wiener floor and oracle. A network whose scores are not
+those of its card is refused.
 """
 
 import argparse
@@ -23,19 +24,17 @@ from deblur.figures import raidnet as causes
 from deblur.figures.explore import inside
 from deblur.weights import released
 
-FLOOR = "Wiener filter"
-
 
 def methods() -> dict[str, evaluation.Restore]:
-    """Name -> what restores an image: the released networks, and the filter that knows no direction."""
+    """Name of a released network -> what restores an image."""
     restorers = {name: evaluation.restorer(released.load(name)) for name in released.cards()}
     if not restorers:
         raise SystemExit(f"{paths.weights_dir()} holds no weights: there is nothing to report")
-    return restorers | {FLOOR: classical.wiener_floor}
+    return restorers
 
 
 def score(data: copies.Data, restorers: Mapping[str, evaluation.Restore]) -> dict[tuple[str, int], pd.DataFrame]:
-    """(Method, seed) -> a row a test pair, with `gain_db`.
+    """(Method, seed) -> a row a test pair, with `gain_db`; the floor and the oracle are among the methods.
 
     Raises:
         ValueError: if a network does not score what its card says.
@@ -48,7 +47,7 @@ def score(data: copies.Data, restorers: Mapping[str, evaluation.Restore]) -> dic
         if said is not None and abs(gain - said) > 2e-3:
             raise ValueError(f"{name} gains {gain:+.4f} dB, its card says {said:+.4f}: release it anew")
         tables[name, (made.recipe or {}).get("seed", 0) if made else 0] = scores
-    return tables
+    return tables | {(name, 0): evaluation.add_gain(part, blurred) for name, part in runs.bounds(data).items()}
 
 
 def summary(scores: Mapping[tuple[str, int], pd.DataFrame], data: copies.Data) -> pd.DataFrame:
@@ -134,15 +133,15 @@ def report(data: copies.Data, out: Path) -> None:
     """Write the tables and figures of all released networks on some data into a folder."""
     restorers, cards = methods(), released.cards()
     scores = score(data, restorers)
-    table, names = summary(scores, data), [name for name in restorers if name != FLOOR]
+    table, names = summary(scores, data), list(restorers)
     rows = pd.concat([part.assign(method=name) for (name, _), part in scores.items()])
     writing.write_text(out / "scores.csv", rows.round(4).to_csv(index=False))
     writing.write_text(out / "summary.csv", table.round(4).to_csv(index=False))
-    best = next(name for name in table["method"] if name != FLOOR)
+    best = next(name for name in table["method"] if name in restorers)
     logs = {name: pd.read_csv(paths.weights_dir() / f"{name}.csv") for name in names}
     drawn = {
         "gain_by_kind": draw.gain_by_kind({data.label: table}, names),
-        "gain_by_length": draw.gain_by_length(comparison.by_length(scores), names, FLOOR),
+        "gain_by_length": draw.gain_by_length(comparison.by_length(scores), names, classical.BOUNDS),
         "training": training(logs),
         "pictures": pictures(data, best, restorers[best]),
         **{f"inside_{name}": seen_inside(data, released.load(name), cards[name].verdicts) for name in names},

@@ -9,7 +9,7 @@ training, data), see `plan`. A run folder under `paths.runs_dir()` holds `recipe
 from deblur.runs.plan import Plan, training_part
 from deblur.runs.pool import load_or_run
 from deblur.runs.run import FILES, PARTS, Run, bundled_scale, files, is_complete, load, parts_in, scoring, stored
-from deblur.runs.scores import blurred_scores, ensemble_scores, exam_scores, protocol_scores
+from deblur.runs.scores import blurred_scores, bounds, ensemble_scores, exam_scores, floor, protocol_scores, to_learn
 from deblur.runs.train import train_one
 
 __all__ = [
@@ -18,10 +18,12 @@ __all__ = [
     "Plan",
     "Run",
     "blurred_scores",
+    "bounds",
     "bundled_scale",
     "ensemble_scores",
     "exam_scores",
     "files",
+    "floor",
     "is_complete",
     "load",
     "load_or_run",
@@ -29,6 +31,7 @@ __all__ = [
     "protocol_scores",
     "scoring",
     "stored",
+    "to_learn",
     "train_one",
     "training_part",
 ]

@@ -1,13 +1,17 @@
-"""Scores that are made once: of the blurred input, by another protocol, with self-ensemble."""
+"""Scores that are made once: of the blurred input, of what learns nothing, by another protocol, with self-ensemble."""
 
 import hashlib
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
+from tqdm.auto import tqdm
 
 from deblur import evaluation, paths
-from deblur.data.copies import Data
+from deblur.data import official
+from deblur.data.copies import Data, open_data
+from deblur.evaluation import classical
 from deblur.locks import locked
 from deblur.models.radn import SelfEnsemble
 from deblur.runs import store
@@ -22,6 +26,59 @@ def blurred_scores(data: Data, limit: int | None = None) -> pd.DataFrame:
         f"{data.fingerprint} {data.subset} {limit} {scoring()}",
         lambda: evaluation.evaluate(evaluation.identity, data.pairs("test", limit), "blurred input"),
     )
+
+
+def bounds(data: Data, limit: int | None = None) -> dict[str, pd.DataFrame]:
+    """Scores on the test split of what learns nothing, between which there is something to learn; see `classical`.
+
+    Returns:
+        Name of the floor and of the oracle -> one row per image, as `blurred_scores`; empty for somebody's own copy,
+        which has no validation split to guess on.
+    """
+    guessing = floor(data)
+    if guessing is None:
+        return {}
+    grid = classical.GRIDS[data.bundled]
+
+    def told(pair: official.Pair) -> evaluation.Restore:
+        return partial(classical.wiener_oracle, sharp=official.read_pair(pair)[1], grid=grid)
+
+    folder, code = paths.runs_dir() / "bounds", code_hash(classical.wiener_floor, classical.wiener_oracle)
+    subject = f"{data.fingerprint} {data.subset} {limit} {_guess(data.bundled)} {grid} {scoring()} {code}"
+    ways = {classical.FLOOR: lambda pair: guessing, classical.ORACLE: told}
+
+    def scored(name: str) -> pd.DataFrame:
+        pairs = tqdm(data.pairs("test", limit), desc=name, leave=False, mininterval=5)
+        return pd.DataFrame([evaluation.score(ways[name](pair), pair) for pair in pairs])
+
+    return {name: _scored_once(folder, f"{name} {subject}", partial(scored, name)) for name in ways}
+
+
+def floor(data: Data) -> evaluation.Restore | None:
+    """The floor as a function of one image, its guess made on the validation pairs of that scale; None without."""
+    return partial(classical.wiener_floor, guess=_guess(data.bundled)) if data.bundled else None
+
+
+@cache
+def _guess(scale: str) -> classical.Guess:
+    return classical.best_guess(open_data(scale=scale).validation(), classical.GRIDS[scale])
+
+
+def to_learn(data: Data, limit: int | None = None) -> pd.DataFrame:
+    """The blurred test split by kind of blur, and over all: PSNR, SSIMs, and what floor and oracle gain there."""
+    blurred = blurred_scores(data, limit)
+    table = _with_all(blurred)
+    columns = {classical.FLOOR: "floor_gain_db", classical.ORACLE: "oracle_gain_db"}
+    for name, scores in bounds(data, limit).items():
+        table[columns[name]] = _with_all(evaluation.add_gain(scores, blurred))["gain_db"]
+    return table
+
+
+def _with_all(scores: pd.DataFrame) -> pd.DataFrame:
+    """`evaluation.by_kind`, and the mean over all images below it."""
+    kinds = evaluation.by_kind(scores)
+    every = [evaluation.by_kind(scores.drop(columns="kind"))] if "kind" in scores else []
+    return pd.concat([kinds, *every], ignore_index=True)
 
 
 def exam_scores(run: Run, exam: Data) -> pd.DataFrame:
