@@ -14,8 +14,9 @@ from torch import nn
 
 from deblur import cli, evaluation, models, notebooks, paths, planning, recipes, release, runs, source, tables
 from deblur.data import bench, bundled, copies, debian, leaves, official, packing, synthesis
+from deblur.evaluation.parts import COLUMNS
 from deblur.photos import files as photos
-from deblur.weights import checkpoints, importing, tensors
+from deblur.weights import cards, checkpoints, importing, released, tensors
 
 OF_RUNS = {
     "--variant": ("--variant table1_radn4", {"plan.variant": "table1_radn4"}),
@@ -149,6 +150,14 @@ COMMANDS = {
             {"build.overrides": recipes.RADN["smoke"].config, "evaluate_into.method": "radn paper smoke"},
         ),
     },
+    "parts radn": {
+        "networks": ("radn => srn", {"load.name": "srn"}),
+        "--data": ("--data there", {"open_data.root": "there"}),
+        "--subset": ("--subset blur_gamma", {"open_data.subset": "blur_gamma"}),
+        "--split": ("--split train", {"pairs.split": "train"}),
+        "--limit": ("--limit 3", {"spread.limit": 3}),
+        "--json": ("--json", {"prints JSON": True}),
+    },
     "weights import radn w.pth": {
         "network": ("radn => srn", {"import_published.network": "srn"}),
         "file": ("w.pth => v.pth", {"import_published.source": Path("v.pth")}),
@@ -250,6 +259,11 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (tensors, "load_weights", None),
         (evaluation, "evaluate_into", table),
         (evaluation, "summarise_protocol", {}),
+        (released, "find", Path("w.safetensors")),
+        (released, "load", nn.Identity()),
+        (cards, "read", SimpleNamespace(scale="bench")),
+        (evaluation, "spread", []),
+        (evaluation, "parts_table", pd.DataFrame([dict.fromkeys(COLUMNS, 0) | {"kind": "all"}])),
         (importing, "import_published", Path("w.safetensors")),
         (runs, "is_complete", True),
         (release, "release", Path("w.safetensors")),

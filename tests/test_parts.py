@@ -13,7 +13,7 @@ from conftest import redraw
 from scipy import stats
 from torch import nn
 
-from deblur import cli, evaluation, explore, figures, models, notebooks, recipes, release, runs, tables
+from deblur import cli, evaluation, explore, figures, models, notebooks, recipes, release, runs, source, tables
 from deblur.data import copies, official
 from deblur.evaluation import parts as looking
 from deblur.figures import attentive as attentive_figures
@@ -409,7 +409,8 @@ def main(store, mini_root):
 
 
 def test_a_main_training_ends_with_the_table(main):
-    network, pairs = main.network(), main.plan.data.pairs("test", 4)
+    network, pairs = main.network(), evaluation.spread(main.plan.data.pairs("test"), 4)
+    assert len({looking.scene(one) for one in pairs}) == 4
     pd.testing.assert_frame_equal(main.parts(), looking.parts_table(network, pairs), check_exact=False, atol=1e-12)
     assert list(main.parts()["part"].unique()) == list(models.parts_of(network))
     assert runs.is_complete(main.plan)
@@ -447,6 +448,12 @@ def test_the_code_that_looks_covers_the_parts_of_the_networks_file(mini_root, mo
     data = copies.open_data(mini_root)
     hashes = {run.looking(runs.Plan(data, name, scale="smoke")) for name in ("raidnet", "radn", "attentive")}
     assert len(hashes) == 3
+    reached = []
+    monkeypatch.setattr(run, "code_hash", lambda *objects: reached.extend(source.reached(*objects)))
+    run.looking(runs.Plan(data, "raidnet", scale="smoke"))
+    assert ("deblur.models.raidnet", "coarse_image") in reached
+    assert ("deblur.evaluation.parts", "INERT_DB") in reached
+    assert not {name for _, name in reached} & {"NETWORKS", "RAIDNet", "SGENet"}
 
 
 def test_of_plans_that_share_a_run_the_main_one_is_made(main, monkeypatch):

@@ -144,8 +144,8 @@ def hash_of(tmp_path, monkeypatch):
             if hasattr(function, "cache_clear"):
                 function.cache_clear()
 
-    def hash_of(*edits, start="main"):
-        """Edits are file, old, new; a file that is not there yet is added."""
+    def hash_of(*edits, start="main", constant=""):
+        """Edits are file, old, new; a file that is not there yet is added. A constant is hashed in place of `train`."""
         folder = tmp_path / "pack"
         folder.mkdir(exist_ok=True)
         files = {"__init__": "", **FILES}
@@ -155,10 +155,16 @@ def hash_of(tmp_path, monkeypatch):
         for name, text in files.items():
             (folder / f"{name}.py").write_text(text)
         forget()
-        return source.code_hash(importlib.import_module(f"pack.{start}").train)
+        module = importlib.import_module(f"pack.{start}")
+        return source.code_hash(source.Place(module.__name__, constant) if constant else module.train)
 
     yield hash_of
     forget()
+
+
+def test_a_constant_is_hashed_by_its_place(hash_of):
+    assert hash_of(constant="LIMIT") == hash_of(("main", "near(x) + LIMIT", "near(x) - LIMIT"), constant="LIMIT")
+    assert hash_of(constant="LIMIT") != hash_of(("main", "LIMIT = 3", "LIMIT = 4"), constant="LIMIT")
 
 
 def test_the_same_code_has_the_same_hash(hash_of):

@@ -34,6 +34,7 @@ def changes(table: pd.DataFrame) -> Figure:
         axis.plot(own["change_db"], own["part"].map(height), KINDS.get(kind, "x"), color=INK, ms=3, alpha=0.6)
     axis.axvline(0, color=INK, lw=0.6)
     axis.set_xscale("symlog", linthresh=LINEAR_DB)
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.set_yticks(list(height.values()), list(height), fontsize=8)
     axis.set(xlabel="change in dB without the part", ylim=(-0.7, len(rows) - 0.3))
     lines = [Line2D([], [], color=colour, lw=5, alpha=0.4, label=name) for name, colour in VERDICTS.items()]

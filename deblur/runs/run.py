@@ -121,8 +121,9 @@ def is_complete(plan: Plan) -> bool:
 
 
 def looking(plan: Plan) -> str:
-    """Hash of the code that looks at the parts of a plan's network."""
-    return code_hash(evaluation.parts_table, Place(models.NETWORKS[plan.name].file.__name__, "PARTS"))
+    """Hash of the code that looks at the parts of a plan's network, and of these; other networks' do not count."""
+    own = Place(models.NETWORKS[plan.name].file.__name__, "PARTS")
+    return code_hash(evaluation.parts.changes, evaluation.parts.summary, own)
 
 
 def scoring() -> str:

@@ -137,8 +137,9 @@ def _complete(plan: Plan) -> None:
     record = record | {"scoring": scoring()}
     if ends_with_parts(plan):
         if not folder.is_whole(PARTS) or record.get("parts") != looking(plan):
+            few = evaluation.spread(plan.data.pairs("test"), min(PART_PAIRS, len(pairs)))
             with one_thread(device):
-                table = evaluation.parts_table(Run(plan).network(), evaluation.spread(pairs, PART_PAIRS), device=device)
+                table = evaluation.parts_table(Run(plan).network(), few, device=device)
             folder.write_text(PARTS, table.to_csv(index=False))
         record = record | {"parts": looking(plan)}
     folder.write_json("provenance.json", record)
