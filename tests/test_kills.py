@@ -122,7 +122,7 @@ def data(mini_root):
 # ------------------------------------------------------------------------------------------------- training
 
 OPTIONS = {"steps": 40, "checkpoint_every": 3, "log_every": 2, "validate_every": 16}
-RESULT = ("model.safetensors", "log.csv", "per_image.csv", "recipe.json")
+RESULT = ("model.safetensors", "log.csv", "per_image.csv", "parts.csv", "recipe.json")
 
 
 @pytest.mark.parametrize(("workers", "kills"), [(0, 5), (1, 3)])
