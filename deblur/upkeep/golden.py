@@ -106,7 +106,10 @@ class Short(runs.Plan):
 
     @cached_property
     def recipe(self) -> recipes.Recipe:
-        short = replace(self.full, steps=self.steps, batch=2, crop=min(self.full.crop, SIDE), workers=0, log_every=1)
+        batch = max([2, *(factor**2 for factor in self.full.growth.values())])
+        short = replace(
+            self.full, steps=self.steps, batch=batch, crop=min(self.full.crop, SIDE), workers=0, log_every=1
+        )
         if self.scale != "paper":
             return short
         # As wide as at smoke; what only long trainings use is used here.
