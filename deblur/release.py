@@ -97,7 +97,8 @@ def keep_partial(plan: runs.Plan, overwrite: bool = False) -> Path:
     if plan.files.state("state.pt") != "whole":
         raise ValueError(f"{plan.folder} holds no training that has kept a step: run 'deblur train' first")
     state = torch.load(plan.folder / "state.pt", map_location="cpu", weights_only=True)
-    tensors = {name.removeprefix("module."): t for name, t in state.get("average", state["network"]).items()}
+    averaged = state.get("average", state["network"])
+    tensors = {name.removeprefix("module."): t.contiguous() for name, t in averaged.items()}
     tensors.pop("n_averaged", None)
     path = paths.release_dir() / "partial" / f"{plan.name}.safetensors"
     importing.check_out(path, "recipe", overwrite)

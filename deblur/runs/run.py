@@ -108,7 +108,7 @@ def files(plan: Plan) -> tuple[str, ...]:
 
 def ends_with_parts(plan: Plan) -> bool:
     """Whether the parts of a plan's network are looked at: those of main runs, where the data know the truth."""
-    has_parts = plan.budget == "main" and models.NETWORKS[plan.name].file.PARTS
+    has_parts = plan.budget in ("main", "more") and models.NETWORKS[plan.name].file.PARTS
     return bool(has_parts) and any(pair.truth for pair in plan.data.pairs("test", 1))
 
 
