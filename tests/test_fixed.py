@@ -53,7 +53,7 @@ def test_other_pictures_are_told_when_a_copy_is_written(tmp_path, monkeypatch, c
     assert "other pictures" not in capsys.readouterr().err
     here = fixed.exam(copies.open_data(root).pairs("test"))
     monkeypatch.setitem(fixed.EXAMS, "mini-noise", {"test": here})
-    assert fixed.differences("mini-noise", root) == []
+    assert fixed.differences("mini-noise", root, ["test"]) == []
     other = here._replace(pixels="0" * 16, psnr_db=here.psnr_db - 0.25)
     monkeypatch.setitem(fixed.EXAMS, "mini-noise", {"test": other})
     again = bundled.ensure("mini-noise", tmp_path / "again")

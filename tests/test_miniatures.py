@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deblur import cli, paths
-from deblur.data import bundled, miniatures, official, scenes
+from deblur.data import bench, bundled, mini, miniatures, official, scenes
 from deblur.data.check import check
 from deblur.evaluation import alignment
 
@@ -77,6 +77,13 @@ def test_no_scene_is_in_two_splits(name):
             shown = {scene_of(official.read_image(pair.sharp)) for pair in one_each}
             expected = {"validation", "hide"} if name == "hide" else {split}
             assert {scenes.SCENES[scene].split for scene in shown} == expected
+
+
+def test_hide_shows_nothing_that_gopro_trains_on_or_tests_with():
+    """Frames of one film in two splits are apart, see test_mini."""
+    assert len(miniatures.HIDE) >= 4
+    for split in ("train", "test"):
+        assert not {*miniatures.HIDE} & {*mini.GOPRO_SEQUENCES[split], *bench.SCENES[split]}
 
 
 def test_hide_has_large_objects_close_by():

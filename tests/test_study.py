@@ -30,8 +30,9 @@ def photographs(tmp_path, monkeypatch):
         sha256 = paths.file_sha256(folder / name)
         rows.append(debian.Photograph(name, split, "p", "1", name, "Nobody", "CC0-1.0", sha256))
     monkeypatch.setattr(debian, "listed", lambda: rows)
+    monkeypatch.setattr(study, "PAIRS", 1)
     for scale, copy in list(study.COPIES.items()):
-        counts = {"test": copy.counts["test"] * 2 // study.PHOTOGRAPHS}
+        counts = {"test": 2 * len(study.SCALES[scale.partition("-")[0]].kinds)}
         monkeypatch.setitem(bundled.COPIES, scale, copy._replace(counts=counts))
     return folder
 

@@ -46,7 +46,7 @@ def ensure(name: str = "mini-gopro", root: Path | None = None) -> Path:
                 with _watched(draft, name):
                     COPIES[name].write(draft)
                 _write_manifest(draft, name)
-            for difference in fixed.differences(name, root):
+            for difference in fixed.differences(name, root, COPIES[name].counts):
                 say(f"{root}: {difference}")
     return root
 

@@ -48,15 +48,14 @@ def exam(pairs: Iterable[official.Pair]) -> Exam:
     return Exam(len(scores), round(float(np.mean(scores)), 4), digest.hexdigest()[:16])
 
 
-def differences(name: str, root: Path) -> list[str]:
-    """In words, the splits of a copy that are not those that are fixed; empty where none is."""
+def differences(name: str, root: Path, splits: Iterable[str]) -> list[str]:
+    """In words, which splits of a copy are not those that are fixed; empty where none is."""
     told = []
-    for split, fixed in EXAMS.get(name, {}).items():
-        here = exam(official.find_pairs("gopro", root, split, subset="blur"))
+    for split in EXAMS.get(name, {}).keys() & set(splits):
+        fixed, here = EXAMS[name][split], exam(official.find_pairs("gopro", root, split, subset="blur"))
         if here.pixels != fixed.pixels:
-            shift = here.psnr_db - fixed.psnr_db
             told.append(
-                f"{split}: other pictures than those of results/ (input {shift:+.4f} dB), as another JPEG or video "
-                f"decoder makes them; compare scores of this machine with each other"
+                f"{split}: other pictures than those of results/ (input {here.psnr_db - fixed.psnr_db:+.4f} dB), as "
+                f"another JPEG or video decoder makes them; compare scores of this machine with each other"
             )
-    return told
+    return sorted(told)
