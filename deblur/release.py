@@ -29,7 +29,7 @@ LARGEST_PARTIAL_MB = 3.0
 
 LIMITS = (
     "Made for motion blur with paths of about 8 to 20 px; defocus, noise and compression are not removed.",
-    "Trained on simulated exposures of a few dozen photographs and of painted pictures: expect less on real blur.",
+    "Trained for minutes on simulated exposures of some ninety photographs: expect less on real blur.",
     "Faces and text are restored no better than other detail, and what blur has erased is guessed.",
 )
 

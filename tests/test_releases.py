@@ -29,7 +29,7 @@ def data(tmp_path, monkeypatch, mini_root):
         gain = float(evaluation.add_gain(scores, blurred)["gain_db"].mean())
         made = json.loads(file.with_suffix(".json").read_text())
         made |= {"scores": {"gain_db": gain}, "recipe": {"steps": 7, "seed": 0}}
-        made |= {"training": {"training_seconds": 3.0, "device": "CPU"} | ({"continued": True} if seed else {})}
+        made |= {"training": {"training_seconds": 3.0, "device": "CPU"}}
         writing.write_text(file.with_suffix(".json"), json.dumps(made))
         writing.write_text(file.with_suffix(".csv"), "step,loss,val_psnr_db\n1,0.5,\n4,0.3,20\n7,0.2,22.5\n")
     return found
@@ -44,7 +44,6 @@ def test_the_report_says_what_each_network_gains_by_kind_and_how_it_was_trained(
     for name, part in runs.bounds(data).items():
         gained = evaluation.add_gain(part, runs.blurred_scores(data))["gain_db"].mean()
         assert summary.loc[name, "gain_db"] == pytest.approx(gained, abs=1e-4)
-    assert summary.loc[["one", "two"], "continued"].astype(str).tolist() == ["False", "True"]
     scores = pd.read_csv(tmp_path / "scores.csv")
     for method, part in scores.groupby("method"):
         assert len(part) == len(data.pairs("test"))

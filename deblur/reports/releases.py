@@ -1,10 +1,9 @@
 """What the released networks do on blur of full size: scores, figures and pictures of the test split of `bench`.
 
 `python -m deblur.reports.releases` writes `results/bench/`: `scores.csv` (a row a method and pair), `summary.csv` (a
-row a method: gain by kind of blur, steps, device and seconds of its training, those of the last part if it was
-`continued` after a break), `gain_by_kind.png`, `gain_by_length.png`, `training.png`, `pictures.png` and, for each
-network, `inside_NAME.png`. Methods are the networks, and the Wiener floor and oracle. A network whose scores are not
-those of its card is refused.
+row a method: gain by kind of blur, steps, devices and seconds of its training), `gain_by_kind.png`,
+`gain_by_length.png`, `training.png`, `pictures.png` and, for each network, `inside_NAME.png`. Methods are the networks,
+and the Wiener floor and oracle. A network whose scores are not those of its card is refused.
 """
 
 import argparse
@@ -56,10 +55,9 @@ def summary(scores: Mapping[tuple[str, int], pd.DataFrame], data: copies.Data) -
     trained = {
         name: {
             "parameters": made.parameters,
-            "steps": made.recipe["steps"],
+            "steps": made.steps,
             "seed": made.recipe["seed"],
             "training_seconds": made.training["training_seconds"],
-            "continued": made.training.get("continued", False),
             "trained_on_device": made.training["device"],
         }
         for name, made in cards.items()

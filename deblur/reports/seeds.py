@@ -1,8 +1,7 @@
 """How far the luck of a seed carries at `bench`: one network, trained with several, gain by kind of blur.
 
-`python -m deblur.reports.seeds sgenet` trains what is missing, about 90 minutes of one core a seed, as
-`deblur train sgenet --scale bench --seed 1` does, and writes `results/bench/seeds.csv`. Seconds of a training that was
-`continued` after a break are those of its last part.
+`python -m deblur.reports.seeds sgenet` trains what is missing, minutes of a GPU a seed, as
+`deblur train sgenet --scale bench --seed 1` does, and writes `results/bench/seeds.csv`.
 """
 
 import argparse
@@ -25,7 +24,7 @@ def by_seed(data: copies.Data, network: str, seeds: Sequence[int], scale: str = 
     for run in runs.load_or_run([runs.Plan(data, network, scale=scale, seed=seed) for seed in seeds]):
         made, blurred = run.provenance, runs.blurred_scores(data, run.plan.recipe.test_pairs)
         row = {"network": network} | notebooks.measurement(evaluation.summarise(run.scores(), blurred), run)
-        row |= {"training_seconds": made["training_seconds"], "continued": made.get("continued", False)}
+        row |= {"training_seconds": made["training_seconds"]}
         rows.append(row | {"key": run.plan.key})
     return pd.DataFrame(rows)
 
