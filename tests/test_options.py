@@ -172,6 +172,11 @@ COMMANDS = {
         "--overwrite": ("--overwrite", {"release.overwrite": True}),
         "--default": ("--default", {"release.default": True}),
     },
+    "weights partial radn": {
+        **OF_RUNS,
+        "network": NETWORK,
+        "--overwrite": ("--overwrite", {"keep_partial.overwrite": True}),
+    },
     "reproduce": {
         "papers": ("radn srn", {"reproduce.papers": ["radn", "srn"]}),
         "--scale": ("--scale smoke", {"reproduce.scale": "smoke"}),
@@ -267,6 +272,7 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (importing, "import_published", Path("w.safetensors")),
         (runs, "is_complete", True),
         (release, "release", Path("w.safetensors")),
+        (release, "keep_partial", Path("w.safetensors")),
         (notebooks, "reproduce", []),
         (tables, "write_status", None),
         (tables, "status", ""),

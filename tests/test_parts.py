@@ -382,11 +382,10 @@ def test_few_pairs_show_every_scene_and_kind(mini_root):
         assert scenes.max() - scenes.min() <= (1 if len(chosen) < 32 else 99)
     scenes = {looking.scene(one) for one in pairs}
     assert {looking.scene(one) for one in evaluation.spread(pairs, len(scenes))} == scenes
-    few = evaluation.spread(pairs, 12)
     assert len({looking.kind(one) for one in evaluation.spread(pairs, 3)}) == 3
-    assert {(looking.scene(one), looking.kind(one)) for one in few} == {
-        (looking.scene(one), looking.kind(one)) for one in pairs
-    }
+    every = {(looking.scene(one), looking.kind(one)) for one in pairs}
+    few = evaluation.spread(pairs, len(every))
+    assert {(looking.scene(one), looking.kind(one)) for one in few} == every
 
 
 # ------------------------------------------------------------------------------------- runs, cards, what is shown
