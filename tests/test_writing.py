@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from stand import lost, snapshot
 from trees import write_flat, write_gopro
 
-from deblur import cli, evaluation, notebooks, paths, release, runs, tables, training, writing
+from deblur import cli, evaluation, notebooks, paths, recipes, release, runs, tables, training, writing
 from deblur.data import bundled, copies, debian, leaves, official, packing, synthesis, trees
 from deblur.evaluation import files
 from deblur.runs import store
@@ -147,6 +147,22 @@ def weights_release(world):
     return ["weights", "release", "attentive", "tiny"], paths.weights_dir() / "tiny.safetensors"
 
 
+def weights_partial(world):
+    plan = SimpleNamespace(
+        folder=world.root / "own/runs/attentive/key",
+        files=SimpleNamespace(state=lambda _: "whole"),
+        **{"name": "attentive", "variant": "paper", "scale": "smoke", "seed": 0, "key": "key"},
+        recipe=recipes.recipe("attentive", scale="smoke"),
+    )
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    world.given = plan.folder / "state.pt"
+    torch.save({"step": 1, "seconds": {"a CPU": 1.0}, "network": {"a": torch.zeros(1)}}, world.given)
+    true = release.rounded
+    world.set(cli.options, "plan", lambda _: plan)
+    world.set(release, "rounded", lambda weights: world.work() or true(weights))
+    return ["weights", "partial", "attentive"], paths.weights_dir() / "partial" / "attentive.safetensors"
+
+
 def data_pack(world):
     write_gopro(world.root / "given", np.random.default_rng(0), sequences=1)
     world.given = next((world.root / "given").rglob("*.png"))
@@ -190,12 +206,13 @@ NAMED = {
 """Commands that are told where to write."""
 UNTOLD = {
     "weights release": weights_release,
+    "weights partial": weights_partial,
     "data pack": data_pack,
     "reproduce": reproduce,
     "status --write": status_write,
 }
 COMMANDS = NAMED | UNTOLD
-OVERWRITING = ("score --blurred", "evaluate --weights", "weights import", "weights release")
+OVERWRITING = ("score --blurred", "evaluate --weights", "weights import", "weights release", "weights partial")
 """Those that know `--overwrite`."""
 FOLDERS = ("data bundled", "data leaves", "data photographs", "data synthesize", "data pack", "reproduce")
 """Those whose result is a folder."""
