@@ -137,7 +137,7 @@ def test_every_network_has_the_paper_variant_and_all_recipes():
         (lambda: models.build("attentive", width=3), "unknown config field of attentive 'width'.*widths"),
         (lambda: recipes.recipe("attentiv"), "unknown network 'attentiv'.*attentive"),
         (lambda: recipes.recipe("attentive", scale="huge"), "unknown scale 'huge'.*smoke|unknown scale 'huge'.*mini"),
-        (lambda: recipes.recipe("attentive", budget="all"), "unknown budget 'all'.*main, row"),
+        (lambda: recipes.recipe("attentive", budget="all"), "unknown budget 'all'.*main, more, row"),
     ],
 )
 def test_unknown_names_raise_and_list_the_valid(call, message):

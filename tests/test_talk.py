@@ -107,7 +107,7 @@ def test_one_document_and_nothing_else(command, mini_root, capsys):
 def test_the_document_of_weights_has_one_default(capsys):
     found = json.loads("\n".join(said(["weights", "list", "--json"], capsys)[0]))
     assert {one["name"] for one in found} == {path.stem for path in paths.weights_dir().glob("*.safetensors")}
-    assert [one["name"] for one in found if one["default"]] == ["sgenet"]
+    assert [one["name"] for one in found if one["default"]] == ["attentive"]
     assert all(one["gain_db"] > 0 for one in found)
 
 
@@ -116,7 +116,7 @@ def test_the_document_of_weights_has_one_default(capsys):
 
 def test_a_sentence_that_all_networks_share_is_said_once(capsys):
     lines, _ = said(["weights", "list"], capsys)
-    assert [line[0] for line in lines if line.split()[1:2] == ["sgenet"]] == ["*"]
+    assert [line[0] for line in lines if line.split()[1:2] == ["attentive"]] == ["*"]
     limits = [line for line in lines if line.startswith("- ")]
     assert len(limits) == len(set(limits)) == 3
     assert not any("(" in line for line in limits)
