@@ -74,8 +74,7 @@ def test_the_short_recipes_start_at_the_identity(name, scale):
         outputs = network(blurred)
     for output in outputs:
         if output.shape == blurred.shape:
-            nearly = 0.1 if name.startswith("dmphn") else 1e-5  # what lower levels of patches add is faint, not zero
-            torch.testing.assert_close(output, blurred, rtol=0, atol=nearly)
+            torch.testing.assert_close(output, blurred, rtol=0, atol=1e-5)
         assert float(output.mean()) == pytest.approx(float(blurred.mean()), abs=0.05)  # coarser outputs are images too
 
 

@@ -46,7 +46,7 @@ from torch import Tensor, nn
 from deblur.models.layers import pad_to_multiple
 from deblur.models.parts import Part, zero
 from deblur.models.published import Lookalike, Published, less, looked_up
-from deblur.models.starts import FAINT, open_units
+from deblur.models.starts import open_units
 
 GRIDS = ((1, 1), (2, 1), (2, 2), (4, 2))
 """Rows and columns of patches at levels 1 to 4."""
@@ -183,12 +183,11 @@ def start(network: nn.Module, hierarchies: list[MultiPatch], init: str) -> None:
 
 @torch.no_grad()
 def start_at_identity(hierarchies: list[MultiPatch]) -> None:
-    """Set weights so that all hierarchies nearly return their image: ours, for recipes of minutes; the graph stays.
+    """Set weights so that every hierarchy returns its image: ours, for recipes of minutes; the graph is the same.
 
     Where level 1 meets its image first, the strided convolutions sort the pixels of each 4x4 block into 48 channels and
-    the deconvolutions sort them back; all other encoders add little to these channels. The second convolutions of
-    residual blocks are zero, and what the other levels add to the image is faint. Widths of at least 3, 12, 48 are
-    needed.
+    the deconvolutions sort them back; all other encoders leave these channels alone, so that the other levels decode
+    nothing. The second convolutions of residual blocks are zero. Widths of at least 3, 12, 48 are needed.
     """
     for i, hierarchy in enumerate(hierarchies):
         for block in hierarchy.modules():
@@ -196,9 +195,8 @@ def start_at_identity(hierarchies: list[MultiPatch]) -> None:
                 block.conv2.weight.zero_()
         for number, level in enumerate(hierarchy.levels):
             encoder, decoder = level.encoder, level.decoder
-            encoder.down2.weight[:48] *= FAINT
+            encoder.down2.weight[:48] = 0
             if number:
-                decoder.tail.weight *= FAINT
                 continue
             for up, channels in ((decoder.up1, 3), (decoder.up2, 12)):
                 up.weight[:, :channels] = 0

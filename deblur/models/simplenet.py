@@ -71,7 +71,7 @@ from deblur.models.layers import pad_to_multiple
 from deblur.models.parts import Part, equal_weights, own_input, zero
 from deblur.models.published import UNKNOWN, Published
 from deblur.models.srn import SRN
-from deblur.models.starts import FAINT, open_units, start_bilinear
+from deblur.models.starts import open_units, start_bilinear
 
 CONTEXTS = ("lgcr", "rb", "nonlocal", "tt", "none")
 NORMS = ("joint", "joint_mean1", "channel")
@@ -365,8 +365,8 @@ class SRNWithPVB(SRN):
     def level_block(self, channels: int) -> list[nn.Module]:
         block = PVB(channels, modulated=True)
         if self.config.init == "identity":
-            with torch.no_grad():
-                block.fuse.weight *= FAINT
+            nn.init.zeros_(block.fuse.weight)
+            nn.init.zeros_(block.fuse.bias)
         return [block]
 
 

@@ -16,8 +16,6 @@ from torch.overrides import TorchFunctionMode
 from deblur.models.deform import DeformConv2d
 
 TEXTURE_PX = 64
-FAINT = 0.1
-"""Factor on filters that should add little at the start, but pass gradients."""
 LIFT = 0.1
 """Bias of units that should add nothing at the start: behind a ReLU they stay open, and the last layer takes it off."""
 
