@@ -9,7 +9,9 @@ from typing import Any
 from deblur.errors import unknown
 
 SCALES = ("smoke", "mini", "bench", "paper")
-BUDGETS = ("main", "more", "row", "time")
+BUDGETS = ("main", "more", "row", "time", "study")
+RUNGS = ("axes", "directions", "lengths")
+"""Scales of the study alone: full-size networks on the tasks of `data.ladder`."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,9 @@ class Recipe:
     loss: str = ""  # name in losses.LOSSES
     loss_args: dict = field(default_factory=dict)
     config: dict = field(default_factory=dict)  # differences from the network's Config at this scale
-    data: str = "tree"  # crops of stored pairs, or exposed on the fly: "synthesis" (mini), "photographs" (bench)
+    data: str = (
+        "tree"  # crops of stored pairs, or exposed on the fly: "synthesis" (mini), "photographs" (bench), a rung
+    )
     augment: tuple[str, ...] = ("flip_ud", "flip_lr")  # names in loading.AUGMENTATIONS, in this order
     curriculum: bool = True  # of photographs: few kinds of motion first; else all of it from the first step on
     growth: dict[float, int] = field(default_factory=dict)  # share of the steps -> factor on the crop's side from there
@@ -654,13 +658,44 @@ LOSS_VARIANTS: dict[str, dict[str, dict]] = {
         "table7_single_scale": {"multi_scale": False, "lambda_grad": 0.0},
         "table7_single_scale_gradient": {"multi_scale": False},
         "table7_multi_scale": {"lambda_grad": 0.0},
+        "without_all_multi_scale": {"lambda_grad": 0.0},
+        "lambda_1": {"lambda_grad": 1.0},
+    },
+    "raidnet": {
+        "without_ssim": {"lambda_ssim": 0.0},
     },
     "sgenet": {
+        "without_edge_loss": {"lambda_edge": 0.0},
         "cem_unsupervised": {"images": "stages"},
         "loss_three": {"images": "three"},
     },
 }
 """Network -> variant -> arguments of its loss that make the variant."""
+
+OTHER_LOSSES = {"srn": {"gradient_loss": "attentive"}}
+"""Network -> variant -> the loss that makes the variant."""
+
+STUDY_CONFIGS: dict[str, dict[str, Any]] = {
+    "radn": {"residual_blocks": 3},
+    "mprnet": {"width": 16, "widen": 8, "widen_last": 8},
+}
+"""Network -> differences from its Config at mini: RADN's second network has the printed six layers in its trunk, MPRNet
+the size of what it is compared with."""
+
+
+def _study(name: str, scale: str) -> Recipe:
+    """What all arms of the study share: steps, a constant rate, and averaged weights, which are scored on the way."""
+    if scale == "mini":
+        base = RECIPES[name]["mini"]
+        own = {"config": base.config | STUDY_CONFIGS.get(name, {}), "steps": 1200, "average": 0.99, "warm_up": 20}
+        every = 100
+    else:
+        base = RECIPES[name]["bench"]
+        own = {"data": scale, "steps": 4000, "batch": 8, "crop": 64, "growth": {}, "average": 0.998, "warm_up": 100}
+        every = 200
+    return replace(
+        base, **own, lr=1e-3, schedule="constant", schedule_args={}, checkpoint_every=every, validate_every=every
+    )
 
 
 def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str = "main") -> Recipe:
@@ -669,7 +704,8 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
     Args:
         budget: "main" for the long run of the comparison table, "more" for one that goes on at bench from the weights
             of a long run, "row" for the common budget of ablation rows, "time" for the steps that take all networks
-            equally long, which were measured for mini only (smoke: as "row").
+            equally long, which were measured for mini only (smoke: as "row"), "study" for what claims are judged by, at
+            mini and on the rungs of the ladder.
 
     Raises:
         ValueError: for unknown names, listing the valid ones.
@@ -677,10 +713,17 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
     for what, value, valid in (("network", name, RECIPES), ("budget", budget, BUDGETS)):
         if value not in valid:
             raise unknown(what, value, valid)
-    if scale not in RECIPES[name]:
-        raise unknown("scale", scale, RECIPES[name])
-    base = RECIPES[name][scale]
+    if scale not in (scales := (*RECIPES[name], *RUNGS)):
+        raise unknown("scale", scale, scales)
+    if (scale in RUNGS and budget != "study") or (budget == "study" and scale not in ("mini", *RUNGS)):
+        raise ValueError(
+            f"no budget {budget} at scale {scale}; study goes with mini, {', '.join(RUNGS)} and they with it"
+        )
+    base = _study(name, scale) if budget == "study" else RECIPES[name][scale]
+    base = replace(base, loss=OTHER_LOSSES.get(name, {}).get(variant, base.loss))
     loss_args = {**base.loss_args, **LOSS_VARIANTS.get(name, {}).get(variant, {})}
+    if budget == "study":
+        return replace(base, loss_args=loss_args)
     if budget == "more":
         if scale != "bench":
             raise ValueError(f"no training goes on from earlier weights at scale {scale}; choose bench, or main or row")

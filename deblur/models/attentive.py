@@ -275,6 +275,9 @@ VARIANTS = {
     "table7_multi_scale": {},
     "eq6": {"mode": "eq6"},
     "serial_ca_sa": {"mode": "serial_ca_sa"},
+    "attached": {"detach": False},
+    "lambda_1": {},  # changes the loss, as does the next
+    "without_all_multi_scale": {"sa_encoder": False, "sa_decoder": False, "ca": False},
 }
 """Variant, named after table and row -> its differences from `Config()`."""
 

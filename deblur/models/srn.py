@@ -201,6 +201,7 @@ def start_at_identity(network: SRN) -> None:
 VARIANTS = {
     "paper": {},
     "no_lstm": {"lstm": False},
+    "gradient_loss": {},  # changes the loss: see deblur.recipes
 }
 """Variant -> its differences from `Config()`."""
 

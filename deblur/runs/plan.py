@@ -26,7 +26,7 @@ class Plan:
     """One training: which network, how, on what.
 
     Attributes:
-        budget: "main", "row" or "time", see `recipes.recipe`.
+        budget: one of `recipes.BUDGETS`, see `recipes.recipe`.
         pretrained: a file of weights to start from: `.safetensors` of this very network, or, where its module has
             `load_pretrained`, what that takes.
         photos: a folder of sharp photographs to train on besides the bundled scenes, at scale `bench`; empty for
@@ -70,7 +70,7 @@ class Plan:
         }
         if self.started_from:
             content["pretrained"] = self.started_from
-        if self.recipe.data == "photographs":
+        if self.recipe.data in ("photographs", *recipes.RUNGS):
             content["photographs"] = self.photographs.fingerprint
         return json.loads(json.dumps(content))
 
@@ -102,6 +102,11 @@ class Plan:
     def folder(self) -> Path:
         """Where the run lies; two variants whose trainings are the same share one folder."""
         return paths.runs_dir() / self.name / self.key
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """The steps whose weights are kept besides the last ones: a study looks at a quarter and at half of its length."""
+        return (self.recipe.steps // 4, self.recipe.steps // 2) if self.budget == "study" else ()
 
     @property
     def files(self) -> store.Folder:

@@ -192,7 +192,8 @@ def train_plan(plan: Plan, network: nn.Module, fabric: Fabric | None = None, pro
             restore = evaluation.restorer(network, next(network.parameters()).device)
             return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
 
-        keeper, validating = store.Checkpoints(folder), validate if watched else None
+        keeper = store.Snapshots(folder, steps=plan.snapshots) if plan.snapshots else store.Checkpoints(folder)
+        validating = validate if watched else None
         watch = watching if fabric.is_global_zero and not recipe.compile else None
         try:
             training.train(
