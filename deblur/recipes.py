@@ -33,9 +33,7 @@ class Recipe:
     loss: str = ""  # name in losses.LOSSES
     loss_args: dict = field(default_factory=dict)
     config: dict = field(default_factory=dict)  # differences from the network's Config at this scale
-    data: str = (
-        "tree"  # crops of stored pairs, or exposed on the fly: "synthesis" (mini), "photographs" (bench), a rung
-    )
+    data: str = "tree"  # crops of stored pairs, or exposed on the fly: "synthesis", "photographs", a rung
     augment: tuple[str, ...] = ("flip_ud", "flip_lr")  # names in loading.AUGMENTATIONS, in this order
     curriculum: bool = True  # of photographs: few kinds of motion first; else all of it from the first step on
     growth: dict[float, int] = field(default_factory=dict)  # share of the steps -> factor on the crop's side from there
@@ -687,15 +685,12 @@ def _study(name: str, scale: str) -> Recipe:
     """What all arms of the study share: steps, a constant rate, and averaged weights, which are scored on the way."""
     if scale == "mini":
         base = RECIPES[name]["mini"]
-        own = {"config": base.config | STUDY_CONFIGS.get(name, {}), "steps": 1200, "average": 0.99, "warm_up": 20}
-        every = 100
+        config = base.config | STUDY_CONFIGS.get(name, {})
+        base, every = replace(base, config=config, steps=1200, warm_up=20, average=0.99), 100
     else:
-        base = RECIPES[name]["bench"]
-        own = {"data": scale, "steps": 4000, "batch": 8, "crop": 64, "growth": {}, "average": 0.998, "warm_up": 100}
-        every = 200
-    return replace(
-        base, **own, lr=1e-3, schedule="constant", schedule_args={}, checkpoint_every=every, validate_every=every
-    )
+        base = replace(RECIPES[name]["bench"], data=scale, batch=8, crop=64, growth={})
+        base, every = replace(base, steps=4000, warm_up=100, average=0.998), 200
+    return replace(base, lr=1e-3, schedule="constant", schedule_args={}, checkpoint_every=every, validate_every=every)
 
 
 def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str = "main") -> Recipe:
@@ -716,9 +711,8 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
     if scale not in (scales := (*RECIPES[name], *RUNGS)):
         raise unknown("scale", scale, scales)
     if (scale in RUNGS and budget != "study") or (budget == "study" and scale not in ("mini", *RUNGS)):
-        raise ValueError(
-            f"no budget {budget} at scale {scale}; study goes with mini, {', '.join(RUNGS)} and they with it"
-        )
+        studied = f"mini, {', '.join(RUNGS)}"
+        raise ValueError(f"no budget {budget} at scale {scale}; study goes with {studied}, and rungs with study alone")
     base = _study(name, scale) if budget == "study" else RECIPES[name][scale]
     base = replace(base, loss=OTHER_LOSSES.get(name, {}).get(variant, base.loss))
     loss_args = {**base.loss_args, **LOSS_VARIANTS.get(name, {}).get(variant, {})}

@@ -102,7 +102,9 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=whole(0, 128), help="loader processes")
     started = "file of weights to start from: .safetensors of this network, or what its project published"
     parser.add_argument("--pretrained", default="", help=started)
-    parser.add_argument("--photos", default="", help="scale bench: folder of sharp photographs (default: photos)")
+    parser.add_argument(
+        "--photos", default="", help="scale bench and rungs: folder of sharp photographs (default: photos)"
+    )
 
 
 def plan(given: argparse.Namespace) -> "Plan":
@@ -120,8 +122,8 @@ def plan(given: argparse.Namespace) -> "Plan":
         which = (given.network, given.variant, given.scale, given.budget, given.seed)
         training = runs.Plan(data, *which, given.pretrained, given.photos, chosen)
         _ = training.content  # unknown names raise here, before anything starts
-    if given.photos and training.recipe.data != "photographs":
-        raise UsageError("--photos: only scale bench, with the bundled benchmark, trains on photographs")
+    if given.photos and "photographs" not in training.content:
+        raise UsageError("--photos: only scale bench and rungs, with the bundled benchmark, train on photographs")
     return training
 
 

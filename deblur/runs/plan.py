@@ -105,7 +105,7 @@ class Plan:
 
     @property
     def snapshots(self) -> tuple[int, ...]:
-        """The steps whose weights are kept besides the last ones: a study looks at a quarter and at half of its length."""
+        """The steps whose weights are kept besides the last ones: a study looks at a quarter and at half of it."""
         return (self.recipe.steps // 4, self.recipe.steps // 2) if self.budget == "study" else ()
 
     @property

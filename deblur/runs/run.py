@@ -104,7 +104,8 @@ PART_PAIRS = 12
 
 def files(plan: Plan) -> tuple[str, ...]:
     """What a plan's finished run consists of."""
-    kept = tuple(store.snapshot(step) for step in (*plan.snapshots, "best")) if plan.snapshots else ()
+    names = [*map(str, plan.snapshots), "best"] if plan.snapshots else []
+    kept = tuple(store.snapshot(name) for name in names)
     return (*FILES, *kept, *((PARTS,) if ends_with_parts(plan) else ()))
 
 
