@@ -628,6 +628,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     }.items()
 }
 
+EQUAL_TIME_S = 8.2
 EQUAL_TIME = {
     "attentive": 53,
     "radn": 35,
@@ -647,16 +648,18 @@ EQUAL_TIME = {
     "mimounet_plus": 42,
     "nafnet": 60,
 }
-"""The networks of the comparison: steps at mini in the time in which the fastest does the rows' 130, 8.2 s on one
-thread, as measured once by `python -m deblur.reports.equal_time` on a CPU; RAID-Net had time for 75, which is 12 steps
-after a restart of its rate. MIMO-UNet is there as its larger form, which the tables mean."""
+"""The networks of the comparison: steps at mini in the time in which the fastest does the rows' 130, `EQUAL_TIME_S`
+on one thread, as measured once by `python -m deblur.reports.equal_time` on a CPU; RAID-Net had time for 75, which is 12
+steps after a restart of its rate. MIMO-UNet is there as its larger form, which the tables mean."""
 
 LOSS_VARIANTS: dict[str, dict[str, dict]] = {
     "attentive": {
         "table7_single_scale": {"multi_scale": False, "lambda_grad": 0.0},
         "table7_single_scale_gradient": {"multi_scale": False},
         "table7_multi_scale": {"lambda_grad": 0.0},
+        "table7_single_scale_gradient_attached": {"multi_scale": False},
         "without_all_multi_scale": {"lambda_grad": 0.0},
+        "without_all_multi_scale_constant": {"lambda_grad": 0.0},
         "lambda_1": {"lambda_grad": 1.0},
     },
     "raidnet": {

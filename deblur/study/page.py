@@ -1,0 +1,108 @@
+"""The ledger as it is read: `results/claims.csv`, a row a contrast, and `results/CLAIMS.md`, a row a claim."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from deblur import paths, writing
+from deblur.study import ledger
+from deblur.study.claims import PAPERS, TIERS, Claim, claims
+from deblur.talk import table
+
+TITLES = {
+    "attentive": "Attentive network (Xu et al.)",
+    "radn": "RADN",
+    "raidnet": "RAID-Net",
+    "sgenet": "SGENet",
+    "simplenet": "SimpleNet",
+}
+
+HEAD = """# What the papers claim, and what came out
+
+Written by `deblur claims --write` from the records in `results/study/`; nothing here was typed. `deblur study` makes
+the records, `results/claims.csv` has every contrast with its numbers.
+
+A verdict belongs to a scale:
+
+{tiers}
+
+It falls when all planned seeds are there. *No effect*: the 95 % interval lies within the smallest effect that matters
+(0.1 dB, or a third of the printed one). *Holds*, *fails*: it leaves out zero, on the side that the claim expects or on
+the other. *Undecided*: neither; the smallest effect that would have been seen stands beside it. *Nothing learnt*: not
+even the better arm is above a Wiener filter that learns nothing. Seeds and scenes both count as drawn at random;
+contrasts of one table are corrected together (Holm). How often these rules err, and what they see, is simulated in
+`results/study/simulation.csv`.
+"""
+
+
+def write() -> list[Path]:
+    """Write the ledger's table and its page; returns both files."""
+    rows = ledger.table()
+    files = [paths.results_dir() / "claims.csv", paths.results_dir() / "CLAIMS.md"]
+    writing.write_text(files[0], rows.to_csv(index=False))
+    writing.write_text(files[1], markdown(rows))
+    return files
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """The page, of what `ledger.table` gives for all papers."""
+    tiers = "\n".join(f"- *{name}*: {tier.words}; {tier.seeds} seeds." for name, tier in TIERS.items())
+    parts = [HEAD.format(tiers=tiers)]
+    for paper in PAPERS:
+        own = rows[rows["paper"] == paper]
+        listed = [(claim, ledger.of_claim(claim, own)) for claim in claims(paper)]
+        parts += [f"## {TITLES[paper]}\n\n{summary(listed)}\n", _lines(listed, own)]
+    return "\n".join(parts)
+
+
+def summary(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> str:
+    """How many claims came out how, a sentence a tier."""
+    said = []
+    for tier in TIERS:
+        counts = Counter(_kind(verdicts[tier]) for _, verdicts in listed if tier in verdicts)
+        if counts:
+            words = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+            said.append(f"{tier.capitalize()}: {words}.")
+    rest = Counter(_kind(verdicts[""]) for _, verdicts in listed if "" in verdicts)
+    if rest:
+        said.append(f"Of {len(listed)} claims, " + ", ".join(f"{count} {kind}" for kind, count in rest.items()) + ".")
+    return " ".join(said)
+
+
+def _kind(verdict: str) -> str:
+    """A verdict without what it waits for or why."""
+    return verdict.partition(":")[0] if verdict.startswith(("not yet", ledger.NOT_HERE)) else verdict
+
+
+def _lines(listed: Sequence[tuple[Claim, Mapping[str, str]]], rows: pd.DataFrame) -> str:
+    lines = ["| | claim | printed | measured | verdict |", "|---|---|---|---|---|"]
+    for claim, verdicts in listed:
+        said = "; ".join(f"{tier}: **{verdict}**" if tier else verdict for tier, verdict in verdicts.items())
+        own = rows[(rows["claim"] == claim.id) & rows["decides"]]
+        effects = "<br>".join(filter(None, (effect(row) for row in own.to_dict("records"))))
+        lines.append(f"| {claim.id} | {claim.claim} ({claim.place}) | {claim.printed} | {effects} | {said} |")
+    return "\n".join(lines) + "\n"
+
+
+def effect(row: Mapping) -> str:
+    """A contrast's effect with its interval, in words; empty before there is one."""
+    if pd.isna(row["effect"]):
+        return ""
+    between = "" if pd.isna(row["low"]) else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
+    seen = f", could see {row['detectable']:.2f}" if row["verdict"] == "undecided" else ""
+    seeds = f"{row['seeds']} of {row['planned']} seeds ({row['tier']})"
+    return f"{row['contrast']}: {row['effect']:+.2f}{between}{seen}, {seeds}"
+
+
+def text(papers: Sequence[str] = PAPERS) -> str:
+    """Claims and verdicts of some papers, to read on a terminal."""
+    lines = []
+    for paper in papers:
+        rows = ledger.table([paper])
+        for claim in claims(paper):
+            verdicts = ledger.of_claim(claim, rows)
+            said = "; ".join(f"{tier}: {verdict}" if tier else _kind(verdict) for tier, verdict in verdicts.items())
+            lines.append([claim.id, claim.claim, said])
+    return table(["claim", "says", "verdict"], lines)
