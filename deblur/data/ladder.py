@@ -17,32 +17,31 @@ LENGTH_PX = 6.0
 """Of the paths on the first two rungs."""
 
 
-def axes(rng: np.random.Generator) -> bench.Shift:
+def axes(rng: np.random.Generator, turn: float) -> bench.Shift:
     """Along x or y."""
-    return _shift(LENGTH_PX, np.pi / 2 * rng.integers(2))
+    return _shift(LENGTH_PX, np.pi / 2 * int(2 * turn))
 
 
-def directions(rng: np.random.Generator) -> bench.Shift:
+def directions(rng: np.random.Generator, turn: float) -> bench.Shift:
     """In any direction."""
-    return _shift(LENGTH_PX, rng.uniform(0, np.pi))
+    return _shift(LENGTH_PX, np.pi * turn)
 
 
-def lengths(rng: np.random.Generator) -> bench.Shift:
+def lengths(rng: np.random.Generator, turn: float) -> bench.Shift:
     """In any direction, as long as paths are at `bench`."""
-    angle = rng.uniform(0, np.pi)
-    return _shift(rng.uniform(*bench.PATH_PX), angle)
+    return _shift(rng.uniform(*bench.PATH_PX), np.pi * turn)
 
 
 def _shift(length_px: float, angle: float) -> bench.Shift:
     return bench.Shift(bench.shift(length_px, angle, 2 * int(length_px / 2) + 3))
 
 
-RUNGS: dict[str, Callable[[np.random.Generator], bench.Shift]] = {
+RUNGS: dict[str, Callable[[np.random.Generator, float], bench.Shift]] = {
     "axes": axes,
     "directions": directions,
     "lengths": lengths,
 }
-"""Name -> a random motion."""
+"""Name -> a random motion; a number in [0,1) decides its direction."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,13 @@ class Photographs(bench.Photographs):
     def shot(self, rng: np.random.Generator, size: int, edge: float, progress: float = 1.0) -> bench.Shot:
         """What to expose for a crop; `progress` changes nothing."""
         drawn = super().shot(rng, size, edge)
-        matrices = bench.homographies(RUNGS[self.rung](rng).poses).float()
+        matrices = bench.homographies(RUNGS[self.rung](rng, rng.random()).poses).float()
         return replace(drawn, matrices=matrices, blob=None, object_path=None, cut=False)
 
 
-PAIRS = {"validation": 4, "test": 4}
-"""Of each scene: the validation scenes of `bench`, on which the step to score is chosen, and the photographs of the
-study exam."""
+PAIRS = {"validation": 4, "test": 2}
+"""Of each scene, whose directions are spread: the validation scenes of `bench`, on which the step to score is chosen,
+and the photographs of the study exam."""
 
 
 def pictures(split: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -79,7 +78,7 @@ def write(rung: str, root: Path) -> None:
             folder = root / "GOPRO_Large" / split / f"RUNG{number:02d}_{name}"
             for frame in range(frames):
                 rng = np.random.default_rng([mini.SEED, list(PAIRS).index(split), number, frame])
-                motion = RUNGS[rung](rng)
+                motion = RUNGS[rung](rng, (frame + rng.random()) / frames)
                 exposure, blurred, linear = expose_in_bands(
                     scene, motion, study.place(rng, scene, setting), setting.size
                 )
