@@ -692,7 +692,7 @@ def _study(name: str, scale: str) -> Recipe:
         base, every = replace(base, config=config, steps=1200, warm_up=20, average=0.99), 100
     else:
         base = replace(RECIPES[name]["bench"], data=scale, batch=8, crop=64, growth={})
-        base, every = replace(base, steps=4000, warm_up=100, average=0.998), 200
+        base, every = replace(base, steps=3000, warm_up=100, average=0.998), 150
     return replace(base, lr=1e-3, schedule="constant", schedule_args={}, checkpoint_every=every, validate_every=every)
 
 

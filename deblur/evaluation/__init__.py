@@ -13,6 +13,7 @@ from deblur.evaluation.evaluator import (
     score,
     score_stack,
     summarise,
+    windowed,
 )
 from deblur.evaluation.files import evaluate_into, from_files, restored_files
 from deblur.evaluation.parts import parts_table, spread, verdicts
@@ -52,4 +53,5 @@ __all__ = [
     "summarise",
     "summarise_protocol",
     "verdicts",
+    "windowed",
 ]

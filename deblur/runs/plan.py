@@ -109,6 +109,12 @@ class Plan:
         return (self.recipe.steps // 4, self.recipe.steps // 2) if self.budget == "study" else ()
 
     @property
+    def window(self) -> int:
+        """Side in pixels of the windows that validation looks at: a rung's crops are far smaller than its frames, and
+        what looks at a whole image would be scored on what it never saw; 0 for whole images."""
+        return self.recipe.crop if self.recipe.data in recipes.RUNGS else 0
+
+    @property
     def files(self) -> store.Folder:
         """The run's files."""
         return store.Folder(self.folder, self.key)

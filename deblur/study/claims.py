@@ -38,7 +38,9 @@ class Tier(NamedTuple):
 
 
 TIERS = {
-    "depth": Tier("axes", 4, True, 0.5, "even shifts of 6 px along two axes, full-size photographs, 1 M parameters"),
+    "depth": Tier(
+        "axes", 4, True, 0.5, "even shifts of 6 px along two axes, windows of 64 px, 1 M parameters, 3,000 steps"
+    ),
     "breadth": Tier("mini", 4, False, 0.0, "mini: paths of 2 to 5 px, 0.2 to 0.7 M parameters, 1,200 steps"),
 }
 

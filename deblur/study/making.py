@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import NamedTuple
 
 import pandas as pd
+from torch import nn
 
 from deblur import evaluation, models, recipes, runs
 from deblur.data import copies
@@ -25,6 +26,9 @@ PROTOCOLS = {
     "realblur_j": "realblur_ecc",
 }
 """Other data -> the protocol that scores them."""
+
+WHOLE = "whole frames"
+"""The exam of a rung again, not by windows."""
 
 
 class Training(NamedTuple):
@@ -147,22 +151,27 @@ def keep(by_key: dict[str, Training], run: runs.Run) -> None:
     with one_thread(scoring_device()):
         tables = [_on_exam(run, state) for state in (*map(str, run.plan.snapshots), "best", "")]
         tables += [_removed(run, name) for name in dict.fromkeys(c.without for c in own if c.without)]
+        tables += [_rows(run.scores(), WHOLE, str(run.plan.recipe.steps), run.plan.data)] if run.plan.window else []
         tables += [_elsewhere(run, name) for name in dict.fromkeys(c.on for c in own) if name in PROTOCOLS]
     about = records.about(run, training.arm, exam(training.scale).fingerprint)
     records.write(file, records.Record(about, records.stacked(tables)))
 
 
 def _on_exam(run: runs.Run, state: str) -> pd.DataFrame:
-    network = run.network(state)
-    scores = evaluation.evaluate(evaluation.restorer(network, scoring_device()), exam(run.plan.scale).pairs("test"))
+    scores = evaluation.evaluate(_restorer(run, run.network(state)), exam(run.plan.scale).pairs("test"))
     return _rows(scores, "exam", state or str(run.plan.recipe.steps), exam(run.plan.scale))
+
+
+def _restorer(run: runs.Run, network: nn.Module) -> evaluation.Restore:
+    device, window = scoring_device(), run.plan.window
+    return evaluation.windowed(network, window, device) if window else evaluation.restorer(network, device)
 
 
 def _removed(run: runs.Run, name: str) -> pd.DataFrame:
     """The exam without a part of the trained network."""
     network = run.network().to(scoring_device())
     with without(network, models.parts_of(network)[name]):
-        scores = evaluation.evaluate(evaluation.restorer(network, scoring_device()), exam(run.plan.scale).pairs("test"))
+        scores = evaluation.evaluate(_restorer(run, network), exam(run.plan.scale).pairs("test"))
     return _rows(scores, "exam", str(run.plan.recipe.steps), exam(run.plan.scale), name)
 
 
