@@ -99,6 +99,12 @@ def by_scene(rows: pd.DataFrame, contrast: Contrast, state: str, without: str = 
     return chosen.groupby("scene")[contrast.measure].mean()
 
 
+def answers(record: records.Record | None, contrast: Contrast) -> bool:
+    """Whether a record has the rows that a contrast asks for: one that is younger than it may ask for more."""
+    on = contrast.on.partition(":")[0]
+    return record is not None and bool(((record.rows["on"] == on) & (record.rows["without"] == contrast.without)).any())
+
+
 Own = Mapping[tuple[Arm, int], records.Record]
 
 
@@ -106,7 +112,9 @@ def measured(contrast: Contrast) -> Measured:
     """What the records say of a contrast, of the seeds that all of its arms have."""
     tier = TIERS[contrast.tier]
     kept = _records(tier.scale)
-    seeds = [seed for seed in range(tier.seeds) if all((arm, seed) in kept for arm in contrast.arms)]
+    seeds = [
+        seed for seed in range(tier.seeds) if all(answers(kept.get((arm, seed)), contrast) for arm in contrast.arms)
+    ]
     if not seeds:
         return Measured(contrast)
     own = {(arm, seed): kept[arm, seed] for arm in contrast.arms for seed in seeds}

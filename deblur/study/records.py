@@ -7,6 +7,7 @@ two machines are merged by copying; what the present code would not train again 
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -80,7 +81,7 @@ def read(file: Path) -> Record:
         missing = {name: [""] for name in COLUMNS[6:]}  # a text may be empty, a number may be missing
         rows = pd.read_csv(io.StringIO(rest), dtype=texts, keep_default_na=False, na_values=missing)
         return Record(json.loads(first), rows)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ValueError(f"{file}: not a whole record of the study ({error}); remove it, or copy it again") from None
 
 
