@@ -106,7 +106,7 @@ def test_a_record_is_read_as_it_was_written_and_has_the_same_bytes_again(tmp_pat
 def test_a_damaged_record_is_named_with_the_remedy(damage):
     file = write_run("attentive", 0, 27.0)
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(ValueError, match=r"not a whole record of the study.*remove it, or copy it again") as error:
+    with pytest.raises(ValueError, match=r"not a whole record of the study.*move it away, or copy it again") as error:
         records.counted("mini")
     assert str(file) in str(error.value)
 

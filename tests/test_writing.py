@@ -22,6 +22,8 @@ from deblur import cli, evaluation, notebooks, paths, recipes, release, runs, ta
 from deblur.data import bundled, copies, debian, leaves, official, packing, synthesis, trees
 from deblur.evaluation import files
 from deblur.runs import store
+from deblur.study import ledger
+from deblur.study.claims import PAPERS
 from deblur.upkeep import notebooks as upkeep_notebooks
 from deblur.weights import importing, tensors
 from deblur.weights.cards import Card
@@ -194,6 +196,12 @@ def status_write(world):
     return ["status", "--write"], world.root / "own" / "README.md"
 
 
+def claims_write(world):
+    true = ledger.table
+    world.set(ledger, "table", lambda papers=PAPERS: world.work() or true([]))
+    return ["claims", "--write"], paths.results_dir() / "CLAIMS.md"
+
+
 NAMED = {
     "data bundled": data_bundled,
     "data leaves": data_leaves,
@@ -210,13 +218,14 @@ UNTOLD = {
     "data pack": data_pack,
     "reproduce": reproduce,
     "status --write": status_write,
+    "claims --write": claims_write,
 }
 COMMANDS = NAMED | UNTOLD
 OVERWRITING = ("score --blurred", "evaluate --weights", "weights import", "weights release", "weights partial")
 """Those that know `--overwrite`."""
 FOLDERS = ("data bundled", "data leaves", "data photographs", "data synthesize", "data pack", "reproduce")
 """Those whose result is a folder."""
-REPEATABLE = ("data bundled", "data pack", "reproduce", "status --write")
+REPEATABLE = ("data bundled", "data pack", "reproduce", "status --write", "claims --write")
 """Those that may be called again, since what they wrote is theirs."""
 
 

@@ -77,6 +77,8 @@ class Row(NamedTuple):
     oracle_gain_db: float | None
 
 
+COLUMNS = ("paper", *Row._fields)
+
 # ------------------------------------------------------------------------------------------------- what was measured
 
 
@@ -217,7 +219,7 @@ def _rounded(value: float | None) -> float | None:
 def table(papers: Sequence[str] = PAPERS) -> pd.DataFrame:
     """The ledger's contrasts: `paper` and the columns of `Row`."""
     rows = [{"paper": paper, **row(*one)._asdict()} for paper in papers for one in settled(paper)]
-    return pd.DataFrame(rows, columns=["paper", *Row._fields])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def of_claim(claim: Claim, rows: pd.DataFrame) -> dict[str, str]:

@@ -38,12 +38,29 @@ contrasts of one table are corrected together (Holm). How often these rules err,
 
 
 def write() -> list[Path]:
-    """Write the ledger's table and its page; returns both files."""
-    rows = ledger.table()
-    files = [paths.results_dir() / "claims.csv", paths.results_dir() / "CLAIMS.md"]
-    writing.write_text(files[0], rows.to_csv(index=False))
-    writing.write_text(files[1], markdown(rows))
-    return files
+    """Write the ledger's table and its page; returns both files.
+
+    Raises:
+        OSError: if something else is there, or they cannot be written.
+    """
+    page, table = (_ours(paths.results_dir() / name, start) for name, start in _STARTS.items())
+    with writing.delivering(page, overwrite=True) as page_draft, writing.delivering(table, overwrite=True) as draft:
+        rows = ledger.table()
+        draft.write_text(rows.to_csv(index=False), encoding="utf-8")
+        page_draft.write_text(markdown(rows), encoding="utf-8")
+    return [page, table]
+
+
+_STARTS = {"CLAIMS.md": HEAD.partition("\n")[0], "claims.csv": ",".join(ledger.COLUMNS)}
+"""Name of a file -> what it begins with if it is of an earlier call."""
+
+
+def _ours(file: Path, start: str) -> Path:
+    """A file that may be replaced."""
+    writing.check_file(file, overwrite=True)
+    if file.is_file() and not file.read_bytes().startswith(start.encode()):
+        raise writing.InTheWayError(f"{file} is already there, and not of an earlier call; move it away")
+    return file
 
 
 def markdown(rows: pd.DataFrame) -> str:

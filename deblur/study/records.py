@@ -82,7 +82,7 @@ def read(file: Path) -> Record:
         rows = pd.read_csv(io.StringIO(rest), dtype=texts, keep_default_na=False, na_values=missing)
         return Record(json.loads(first), rows)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise ValueError(f"{file}: not a whole record of the study ({error}); remove it, or copy it again") from None
+        raise ValueError(f"{file}: not a whole record of the study ({error}); move it away, or copy it again") from None
 
 
 def counted(scale: str) -> dict[tuple[Arm, int], Record]:
