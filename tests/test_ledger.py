@@ -9,8 +9,10 @@ from collections import deque
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot
 
 from deblur import cli, paths
+from deblur.figures.claims import forest
 from deblur.runs.plan import key_of
 from deblur.study import ledger, making, page, records, statistics
 from deblur.study.claims import PAPERS, TIERS, Arm, claims, contrasts
@@ -387,3 +389,24 @@ def test_hours_end_the_study_as_ctrl_c_would():
 def test_a_record_is_json_and_a_table():
     record = records.read(write_run("attentive", 0, 27.0))
     assert json.loads(json.dumps(record.about)) == record.about
+
+
+# ------------------------------------------------------------------------------------------------------------ drawn
+
+
+def test_a_forest_shows_effects_intervals_bounds_and_printed_values():
+    assert forest(ledger.table(["attentive"])) is None
+    study(0.5)
+    forget()
+    table = ledger.table(["attentive"])
+    drawn = forest(table[table["tier"] == "breadth"])
+    (axis,) = drawn.axes
+    shown = table.dropna(subset="effect")
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        f"{row.claim}: {row.contrast} (4 of 4 seeds)" for row in shown.itertuples()
+    ]
+    lines = [list(map(float, line.get_xdata())) for line in axis.lines]
+    for row in shown.itertuples():
+        for wanted in ([row.low, row.high], [row.effect], [row.printed], [-row.bound, row.bound]):
+            assert wanted in lines
+    pyplot.close(drawn)

@@ -76,16 +76,18 @@ def markdown(rows: pd.DataFrame) -> str:
 
 def summary(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> str:
     """How many claims came out how, a sentence a tier."""
-    said = []
+    sentences = []
     for tier in TIERS:
         counts = Counter(_kind(verdicts[tier]) for _, verdicts in listed if tier in verdicts)
         if counts:
             words = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-            said.append(f"{tier.capitalize()}: {words}.")
+            sentences.append(f"{tier.capitalize()}: {words}.")
     rest = Counter(_kind(verdicts[""]) for _, verdicts in listed if "" in verdicts)
     if rest:
-        said.append(f"Of {len(listed)} claims, " + ", ".join(f"{count} {kind}" for kind, count in rest.items()) + ".")
-    return " ".join(said)
+        sentences.append(
+            f"Of {len(listed)} claims, " + ", ".join(f"{count} {kind}" for kind, count in rest.items()) + "."
+        )
+    return " ".join(sentences)
 
 
 def _kind(verdict: str) -> str:
@@ -96,11 +98,15 @@ def _kind(verdict: str) -> str:
 def _lines(listed: Sequence[tuple[Claim, Mapping[str, str]]], rows: pd.DataFrame) -> str:
     lines = ["| | claim | printed | measured | verdict |", "|---|---|---|---|---|"]
     for claim, verdicts in listed:
-        said = "; ".join(f"{tier}: **{verdict}**" if tier else verdict for tier, verdict in verdicts.items())
         own = rows[(rows["claim"] == claim.id) & rows["decides"]]
         effects = "<br>".join(filter(None, (effect(row) for row in own.to_dict("records"))))
-        lines.append(f"| {claim.id} | {claim.claim} ({claim.place}) | {claim.printed} | {effects} | {said} |")
+        lines.append(f"| {claim.id} | {claim.claim} ({claim.place}) | {claim.printed} | {effects} | {said(verdicts)} |")
     return "\n".join(lines) + "\n"
+
+
+def said(verdicts: Mapping[str, str]) -> str:
+    """A claim's verdicts, as Markdown."""
+    return "; ".join(f"{tier}: **{verdict}**" if tier else verdict for tier, verdict in verdicts.items())
 
 
 def effect(row: Mapping) -> str:
