@@ -242,9 +242,9 @@ def _baseline(paper: Recipe, mini: dict, smoke: dict, **mini_fields: Any) -> dic
     }
 
 
-def _paper(steps: int, batch: int, lr: float, loss: str, **fields: Any) -> Recipe:
-    """A baseline's recipe at paper size; all train on crops of 256 px."""
-    return Recipe(steps=steps, row_steps=steps, batch=batch, crop=256, lr=lr, loss=loss, **fields)
+def _paper(steps: int, batch: int, lr: float, loss: str, crop: int = 256, **fields: Any) -> Recipe:
+    """A baseline's recipe at paper size; most train on crops of 256 px."""
+    return Recipe(steps=steps, row_steps=steps, batch=batch, crop=crop, lr=lr, loss=loss, **fields)
 
 
 # Each fact is stated (in its paper), of the authors' code (a file in their repository), or chosen. Where paper and code
@@ -362,6 +362,14 @@ BASELINES = {
         _paper(524_000, 16, 1e-4, "l1"),
         {"widths": (8, 16, 32), "blocks": 1, "iterations": 3},
         {"widths": (4, 4, 8), "blocks": 1, "iterations": 2},
+    ),
+    # Batch 20, crops of 128, 2e5 steps, rate and its polynomial decay, squared error (stated); the power, twice the
+    # rate for biases, no augmentation (authors' code: matlab/train/model/solver.prototxt, train.prototxt). Not built:
+    # weight decay of 1e-6, which in Caffe Adam's moments see.
+    "svrnn": _baseline(
+        _paper(200_000, 20, 1e-4, "mse", crop=128, schedule_args={"power": 2.0}, lr_factors={"bias": 2.0}, augment=()),
+        {"features": (8, 8), "guidance": (8, 16, 32, 32)},
+        {"features": (4, 4), "guidance": (4, 4, 8, 8), "recurrences": 2},
     ),
     # Batch 32, 2e5 steps, rate, moments, clipped gradients, flips and rotations (stated, Sec. 5). The gradients' bound
     # is that of basicsr/models/image_restoration_model.py, weight decay and the cosine's floor of options/train/GoPro
@@ -641,6 +649,7 @@ EQUAL_TIME = {
     "deblurgan_v2": 130,
     "dbgan": 70,
     "mtrnn": 68,
+    "svrnn": 65,
     "mprnet": 33,
     "mimounet_plus": 42,
     "nafnet": 60,

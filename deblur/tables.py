@@ -45,6 +45,9 @@ NETWORK_OF = {
     "Zhang et al. (DMPHN)": "dmphn",  # by its size; accuracy and runtime printed there are the stack's
     "DMPHN(4)": "dmphn_stack4",
     "Stack(4)-DMPHN": "dmphn_stack4",
+    # Zhang et al. 2018
+    "Zhang et al.": "svrnn",
+    "SVRNN": "svrnn",
     # Kupyn et al. 2018, 2019
     "DeblurGAN": "deblurgan",
     "DeblurGAN-v2": "deblurgan_v2",

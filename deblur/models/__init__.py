@@ -27,6 +27,7 @@ from deblur.models import (
     sgenet,
     simplenet,
     srn,
+    svrnn,
 )
 from deblur.models.parts import Part, present
 from deblur.models.published import Published
@@ -64,6 +65,7 @@ NETWORKS: dict[str, Network] = {
     "mimounet": _of(mimounet, mimounet.MIMOUNet),
     "mimounet_plus": _of(mimounet, mimounet.MIMOUNetPlus, mimounet.PlusConfig),
     "mtrnn": _of(mtrnn, mtrnn.MTRNN),
+    "svrnn": _of(svrnn, svrnn.SVRNN),
     "nafnet": _of(nafnet, nafnet.NAFNet),
     "nafnet_64": _of(nafnet, nafnet.NAFNet, nafnet.WideConfig),
 }
