@@ -31,7 +31,7 @@ class Recipe:
     loss: str = ""  # name in losses.LOSSES
     loss_args: dict = field(default_factory=dict)
     config: dict = field(default_factory=dict)  # differences from the network's Config at this scale
-    data: str = "tree"  # crops of stored pairs, or exposed on the fly: "synthesis" (mini), "photographs" (bench)
+    data: str = "tree"  # crops of stored pairs ("video": with neighbours), or exposed anew: "synthesis", "photographs"
     augment: tuple[str, ...] = ("flip_ud", "flip_lr")  # names in loading.AUGMENTATIONS, in this order
     curriculum: bool = True  # of photographs: few kinds of motion first; else all of it from the first step on
     growth: dict[float, int] = field(default_factory=dict)  # share of the steps -> factor on the crop's side from there
@@ -363,6 +363,22 @@ BASELINES = {
         {"widths": (8, 16, 32), "blocks": 1, "iterations": 3},
         {"widths": (4, 4, 8), "blocks": 1, "iterations": 2},
     ),
+    # Batch 64, crops of 128, 80,000 steps, 5e-3 for 24,000 of them, half of the rate each 8000 from there, flips and
+    # rotations (stated). Not built: frames at a half, a third and a quarter of their size.
+    "dbn": _baseline(
+        _paper(
+            80_000,
+            64,
+            5e-3,
+            "mse",
+            crop=128,
+            schedule="held_staircase",
+            schedule_args={"hold": 24_000, "every": 8000, "factor": 0.5},
+            augment=("flip_ud", "flip_lr", "rot90"),
+        ),
+        {"widths": (12, 16, 32, 48)},
+        {"widths": (4, 4, 8, 8), "last": 4},
+    ),
     # Batch 20, crops of 128, 2e5 steps, rate and its polynomial decay, squared error (stated); the power, twice the
     # rate for biases, no augmentation (authors' code: matlab/train/model/solver.prototxt, train.prototxt). Not built:
     # weight decay of 1e-6, which in Caffe Adam's moments see.
@@ -650,6 +666,7 @@ EQUAL_TIME = {
     "dbgan": 70,
     "mtrnn": 68,
     "svrnn": 65,
+    "dbn": 114,
     "mprnet": 33,
     "mimounet_plus": 42,
     "nafnet": 60,

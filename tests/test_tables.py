@@ -31,7 +31,7 @@ PRINTED = {
     "radn/table1.csv": "5478af9b8bfc1556",
     "radn/table2.csv": "dbd7be353c3c656e",
     "sgenet/table1.csv": "a9181ea23ce5340b",
-    "comparison/sizes.csv": "3f7720d3fa01c448",
+    "comparison/sizes.csv": "9b772e742add7988",
 }
 
 

@@ -45,6 +45,11 @@ class Data:
         watched = self.bundled and self.name == "gopro" and not self.study
         return self.pairs("validation", limit) if watched else []
 
+    @property
+    def is_video(self) -> bool:
+        """Whether the images of a sequence are the frames of a video, in order; the bundled GoPro's are not."""
+        return self.name == "dvd" or (self.name == "gopro" and not self.bundled)
+
     def packed(self, split: str = "train") -> Path:
         """Where `deblur data pack` puts a split, and where training looks for it."""
         return paths.data_dir() / "packed" / self.fingerprint / f"{self.name}-{self.subset or 'plain'}-{split}"
