@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 from deblur import evaluation, losses, models, recipes, runs, schedules, source, training
-from deblur.data import bench, blur, copies, loading, mini
+from deblur.data import bench, blur, copies, loading, mini, video
 from deblur.losses import LOSSES
 from deblur.runs import Plan, pool, train, wiring
 from deblur.schedules import SCHEDULES
@@ -153,6 +153,7 @@ def test_the_first_batch_is_that_of_seed_crop_edge_and_augmentation(source, data
     how = {"crop": 40, "batch": 6, "seed": 5, "edge": 0.5, "augment": ("rot90", "flip_lr")}
     wanted = {
         "tree": lambda: loading.Batches(loading.Tree(data.pairs("train")), **how),
+        "video": lambda: video.Batches(video.Windows(data.pairs("train"), 1), **how),
         "synthesis": lambda: loading.Batches(loading.Synthesis(), **how),
         "photographs": lambda: bench.Batches(bench.Photographs(), **how, steps=plan.recipe.steps),
     }[source]()
@@ -303,7 +304,7 @@ EDITS = {
     "kinds of mini": (mini, '\nKIND_CYCLE = ("global", ', "\nKIND_CYCLE = (", {"synthesis"}),
     "kinds of blur": (blur, '\nKINDS = ("global", "local", ', '\nKINDS = ("local", "global", ', BOTH),
     "the geometric mean": (losses.geometric, "(terms / total).mean()", "terms.mean()", {"photographs"}),
-    "the plain mean": (losses.plain, "    return loss\n", "    return partial(loss)\n", {"tree", "synthesis"}),
+    "the plain mean": (losses.plain, "    return loss\n", "    return partial(loss)\n", EACH - {"photographs"}),
     "which mean": (wiring.fresh_photographs, "losses.geometric, partial", "losses.plain, partial", {"photographs"}),
     "lessons": (wiring.fresh_photographs, "device=device, steps=steps,", "device=device,", {"photographs"}),
     "crops of the tree": (loading, "self.pairs[rng.integers(len(self.pairs))]", "self.pairs[0]", {"tree"}),

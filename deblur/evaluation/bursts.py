@@ -102,10 +102,10 @@ def accumulated(frames: np.ndarray, power: float = POWER) -> np.ndarray:
     padded = np.pad(frames, [(0, 0), *around, (0, 0)], mode="symmetric")
     profile = np.sin(np.pi * (np.arange(BLOCK) + 0.5) / BLOCK).astype(np.float32) ** 2  # halves add up to 1
     window = (profile[:, None] * profile)[..., None]
-    result = np.zeros(padded.shape[1:], np.float32)
-    starts = [range(0, int(size) - half, half) for size in result.shape[:2]]
-    for y, x in product(*starts):
-        place = np.s_[y : y + BLOCK, x : x + BLOCK]
+    result: np.ndarray = np.zeros(padded.shape[1:], np.float32)
+    rows, columns = range(half, result.shape[0], half), range(half, result.shape[1], half)
+    for y, x in product(rows, columns):
+        place = np.s_[y - half : y + half, x - half : x + half]
         result[place] += window * accumulated_block(padded[:, *place], power)
     return result[half : half + height, half : half + width]
 
