@@ -63,8 +63,8 @@ class Case(NamedTuple):
 
 
 def cases(network: str) -> list[Case]:
-    """A network as printed by its recipe for each scale, and on stored pairs, or stored videos, where no other such training has its
-    schedule; all other variants at smoke."""
+    """A network as printed by its recipe for each scale, and on stored pairs or videos where no other such training has
+    its schedule; all other variants at smoke."""
     stored = "video" if models.frames(network) > 1 else "tree"
     sources = {scale: recipes.recipe(network, scale=scale).data for scale in recipes.SCALES}
     own = [Case(network, "paper", scale, stored if data == "tree" else data) for scale, data in sources.items()]
