@@ -238,7 +238,7 @@ def finish(
         "runs": [
             {
                 "paper": run.plan.name,
-                "trained_on": run.plan.data.name,
+                "trained_on": " + ".join(part.name for part in (run.plan.data, *run.plan.data.more)),
                 "variant": run.plan.variant,
                 "budget": run.plan.budget,
                 "key": run.plan.key,

@@ -33,7 +33,7 @@ class Recipe:
     loss: str = ""  # name in losses.LOSSES
     loss_args: dict = field(default_factory=dict)
     config: dict = field(default_factory=dict)  # differences from the network's Config at this scale
-    data: str = "tree"  # crops of stored pairs, or exposed on the fly: "synthesis", "photographs", a rung
+    data: str = "tree"  # one of `runs.wiring.SOURCES`: crops of stored pairs, or exposed anew
     augment: tuple[str, ...] = ("flip_ud", "flip_lr")  # names in loading.AUGMENTATIONS, in this order
     curriculum: bool = True  # of photographs: few kinds of motion first; else all of it from the first step on
     growth: dict[float, int] = field(default_factory=dict)  # share of the steps -> factor on the crop's side from there
@@ -244,9 +244,9 @@ def _baseline(paper: Recipe, mini: dict, smoke: dict, **mini_fields: Any) -> dic
     }
 
 
-def _paper(steps: int, batch: int, lr: float, loss: str, **fields: Any) -> Recipe:
-    """A baseline's recipe at paper size; all train on crops of 256 px."""
-    return Recipe(steps=steps, row_steps=steps, batch=batch, crop=256, lr=lr, loss=loss, **fields)
+def _paper(steps: int, batch: int, lr: float, loss: str, crop: int = 256, **fields: Any) -> Recipe:
+    """A baseline's recipe at paper size; most train on crops of 256 px."""
+    return Recipe(steps=steps, row_steps=steps, batch=batch, crop=crop, lr=lr, loss=loss, **fields)
 
 
 # Each fact is stated (in its paper), of the authors' code (a file in their repository), or chosen. Where paper and code
@@ -364,6 +364,30 @@ BASELINES = {
         _paper(524_000, 16, 1e-4, "l1"),
         {"widths": (8, 16, 32), "blocks": 1, "iterations": 3},
         {"widths": (4, 4, 8), "blocks": 1, "iterations": 2},
+    ),
+    # Batch 64, crops of 128, 80,000 steps, 5e-3 for 24,000 of them, half of the rate each 8000 from there, flips and
+    # rotations (stated). Not built: frames at a half, a third and a quarter of their size.
+    "dbn": _baseline(
+        _paper(
+            80_000,
+            64,
+            5e-3,
+            "mse",
+            crop=128,
+            schedule="held_staircase",
+            schedule_args={"hold": 24_000, "every": 8000, "factor": 0.5},
+            augment=("flip_ud", "flip_lr", "rot90"),
+        ),
+        {"widths": (12, 16, 32, 48)},
+        {"widths": (4, 4, 8, 8), "last": 4},
+    ),
+    # Batch 20, crops of 128, 2e5 steps, rate and its polynomial decay, squared error (stated); the power, twice the
+    # rate for biases, no augmentation (authors' code: matlab/train/model/solver.prototxt, train.prototxt). Not built:
+    # weight decay of 1e-6, which in Caffe Adam's moments see.
+    "svrnn": _baseline(
+        _paper(200_000, 20, 1e-4, "mse", crop=128, schedule_args={"power": 2.0}, lr_factors={"bias": 2.0}, augment=()),
+        {"features": (8, 8), "guidance": (8, 16, 32, 32)},
+        {"features": (4, 4), "guidance": (4, 4, 8, 8), "recurrences": 2},
     ),
     # Batch 32, 2e5 steps, rate, moments, clipped gradients, flips and rotations (stated, Sec. 5). The gradients' bound
     # is that of basicsr/models/image_restoration_model.py, weight decay and the cosine's floor of options/train/GoPro
@@ -644,6 +668,8 @@ EQUAL_TIME = {
     "deblurgan_v2": 130,
     "dbgan": 70,
     "mtrnn": 68,
+    "svrnn": 65,
+    "dbn": 114,
     "mprnet": 33,
     "mimounet_plus": 42,
     "nafnet": 60,

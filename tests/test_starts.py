@@ -23,6 +23,10 @@ EVERY = [(name, variant) for name, network in models.NETWORKS.items() for varian
 BLIND = {
     ("simplenet", r"context\.phi\.bias"): "a softmax over keys does not see what is added to all of them",
     ("raidnet", r"lrr\.reasoning\.adjacency\.conv\.weight"): "masks of a bare softmax over positions are 1/HW",
+    (
+        "dbn",
+        r"(enc1|up\d|(enc|dec)\d\.\d)\.0\.bias|dec1\.1\.bias",
+    ): "batch normalisation takes off what is added to a channel",
     ("simplenet|srn_lgcr", r".*gcrw\..*"): "LGCR's softmax over all values (Eq. 3) leaves weights of 1/CHW",
 }
 """Networks and their parameters that an equation may keep from learning -> that equation."""

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 from deblur import evaluation, losses, models, recipes, runs, schedules, source, training
-from deblur.data import bench, blur, copies, ladder, loading, mini
+from deblur.data import bench, blur, copies, ladder, loading, mini, video
 from deblur.losses import LOSSES
 from deblur.runs import Plan, pool, train, wiring
 from deblur.schedules import SCHEDULES
@@ -153,6 +153,7 @@ def test_the_first_batch_is_that_of_seed_crop_edge_and_augmentation(source, data
     how = {"crop": 40, "batch": 6, "seed": 5, "edge": 0.5, "augment": ("rot90", "flip_lr")}
     wanted = {
         "tree": lambda: loading.Batches(loading.Tree(data.pairs("train")), **how),
+        "video": lambda: video.Batches(video.Windows(data.pairs("train"), 1), **how),
         "synthesis": lambda: loading.Batches(loading.Synthesis(), **how),
         "photographs": lambda: bench.Batches(bench.Photographs(), **how, steps=plan.recipe.steps),
         **{rung: partial(bench.Batches, ladder.Photographs(None, rung), **how) for rung in recipes.RUNGS},
@@ -312,7 +313,7 @@ EDITS = {
         RUNGS,
     ),
     "the geometric mean": (losses.geometric, "(terms / total).mean()", "terms.mean()", PICTURES),
-    "the plain mean": (losses.plain, "    return loss\n", "    return partial(loss)\n", {"tree", "synthesis"}),
+    "the plain mean": (losses.plain, "    return loss\n", "    return partial(loss)\n", EACH - PICTURES),
     "which mean": (
         wiring.fresh_photographs,
         "losses.geometric, partial(bench.Batches, sharp, device=device, st",

@@ -47,10 +47,20 @@ class Plan:
 
     @cached_property
     def recipe(self) -> recipes.Recipe:
-        """The recipe; crops come from the tree unless the bundled scenes are asked for and the data are theirs."""
+        """The recipe; crops come from the tree unless the bundled scenes are asked for and the data are theirs.
+
+        Those of a network of several frames come with their neighbours where the tree holds videos.
+        """
         recipe = recipes.recipe(self.name, self.variant, self.scale, self.budget)
         recipe = replace(recipe, **self.options)
-        return recipe if self.data.bundled and self.data.name == "gopro" else replace(recipe, data="tree")
+        if self.data.bundled and self.data.name == "gopro":
+            return recipe
+        return replace(recipe, data="video" if self.frames > 1 and self.data.is_video else "tree")
+
+    @property
+    def frames(self) -> int:
+        """How many frames the network takes."""
+        return models.frames(self.name)
 
     @cached_property
     def content(self) -> dict:

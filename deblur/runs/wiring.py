@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from deblur import accepted, losses, models, recipes, training
-from deblur.data import bench, ladder, loading, packing
+from deblur.data import bench, ladder, loading, packing, video
 from deblur.losses import LOSSES
 from deblur.schedules import SCHEDULES
 from deblur.source import code_hash
@@ -54,6 +54,11 @@ def stored_pairs(plan: "Plan", device: torch.device) -> tuple:
     return losses.plain, partial(loading.Batches, packing.open_packed(plan.data.packed(), pairs) or loading.Tree(pairs))
 
 
+def stored_windows(plan: "Plan", device: torch.device) -> tuple:
+    """Crops of the frames of the tree's training videos, with their neighbours."""
+    return losses.plain, partial(video.Batches, video.Windows(plan.data.pairs("train"), plan.frames))
+
+
 def fresh_exposures(plan: "Plan", device: torch.device) -> tuple:
     """Crops of the bundled scenes, exposed anew."""
     return losses.plain, partial(loading.Batches, loading.Synthesis())
@@ -74,6 +79,7 @@ def fresh_rungs(plan: "Plan", device: torch.device) -> tuple:
 
 SOURCES = {
     "tree": stored_pairs,
+    "video": stored_windows,
     "synthesis": fresh_exposures,
     "photographs": fresh_photographs,
     **dict.fromkeys(recipes.RUNGS, fresh_rungs),
