@@ -19,7 +19,7 @@ from deblur.errors import UsageError
 from deblur.evaluation import complexity
 from deblur.runs import train
 from deblur.runs.run import scoring_device
-from deblur.weights import cards, importing, released
+from deblur.weights import cards, importing
 from deblur.weights.cards import Card
 
 LARGEST_MB = 4.0
@@ -47,12 +47,11 @@ def rounded(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return halves
 
 
-def release(run: runs.Run, name: str, default: bool = False, overwrite: bool = False) -> Path:
+def release(run: runs.Run, name: str, overwrite: bool = False) -> Path:
     """Round the weights of a finished run, score the rounded ones on its test split, and write the three files.
 
     Args:
         name: of the files, e.g. `attentive-bench`.
-        default: what `deblur restore` takes unless told otherwise, in place of the network that it took before.
         overwrite: whether an earlier release of that name may be replaced; never other files.
 
     Returns:
@@ -73,11 +72,9 @@ def release(run: runs.Run, name: str, default: bool = False, overwrite: bool = F
         writing.delivering(path.with_suffix(".csv"), overwrite) as log_draft,
         writing.delivering(path, overwrite) as draft,
     ):
-        card = replace(_write_weights(run, name, draft), default=default, limits=list(LIMITS))
+        card = replace(_write_weights(run, name, draft), limits=list(LIMITS))
         log_draft.write_text(run.log().to_csv(index=False), encoding="utf-8")
         card_draft.write_text(card.text, encoding="utf-8")
-    if default:
-        _take_default_from_others(name)
     return path
 
 
@@ -141,13 +138,6 @@ def _write_weights(run: runs.Run, name: str, draft: Path) -> Card:
     if summary["gain_db"] <= 0:
         raise ValueError(f"{name} gains {summary['gain_db']:+.3f} dB on the test split: train it for longer")
     return _card(run, name, network, summary, size_mb, paths.file_sha256(draft))
-
-
-def _take_default_from_others(name: str) -> None:
-    """Only cards that a release wrote are changed."""
-    for other, card in released.cards().items():
-        if card.default and other != name and card.name == other and card.recipe is not None:
-            writing.write_text(paths.weights_dir() / f"{other}.json", replace(card, default=False).text)
 
 
 def _card(

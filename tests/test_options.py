@@ -170,7 +170,6 @@ COMMANDS = {
         "network": NETWORK,
         "name": ("one => two", {"release.name": "two"}),
         "--overwrite": ("--overwrite", {"release.overwrite": True}),
-        "--default": ("--default", {"release.default": True}),
     },
     "weights partial radn": {
         **OF_RUNS,

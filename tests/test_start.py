@@ -165,9 +165,9 @@ def test_there_are_five_cards():
 
 def test_what_a_card_leaves_out_stays_out_and_what_nobody_knows_stays_in():
     assert cards.parsed(LEAST).text == '{\n "network": "radn",\n "variant": "paper",\n "sha256": "0"\n}\n'
-    later = LEAST | {"mood": ["é"], "default": False}
+    later = LEAST | {"mood": ["é"], "limits": []}
     assert cards.parsed(later).more == {"mood": ["é"]}
-    assert cards.parsed(later).text.endswith(' "default": false,\n "mood": [\n  "é"\n ]\n}\n')
+    assert cards.parsed(later).text.endswith(' "limits": [],\n "mood": [\n  "é"\n ]\n}\n')
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,6 @@ def test_what_a_card_leaves_out_stays_out_and_what_nobody_knows_stays_in():
         ({"network": 3}, "network is of another kind"),
         ({"parameters": "3"}, "parameters is of another kind"),
         ({"config": []}, "config is of another kind"),
-        ({"default": 1}, "default is of another kind"),
         ({"scores": {"gain_db": "1"}}, "scores is of another kind"),
         ({"limits": [3]}, "limits is of another kind"),
         ({"recipe": {"steps": "many"}}, "recipe has steps of another kind"),

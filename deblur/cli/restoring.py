@@ -20,7 +20,8 @@ def add(commands: Commands) -> None:
     restore.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="files, and folders of them")
     out = "file for one photograph, else a folder (default: the folder 'restored' in the working directory)"
     restore.add_argument("-o", "--out", type=Path, help=out)
-    restore.add_argument("--model", help="name from 'deblur weights list', or a .safetensors file with its card")
+    which = "name from 'deblur weights list', or a .safetensors file with its card (default: what gains most)"
+    restore.add_argument("--model", help=which)
     restore.add_argument("--ensemble", action="store_true", help="mean over eight symmetries: eight times the time")
     restore.add_argument("--compare", action="store_true", help="also write NAME-compare.jpg, before beside after")
     restore.add_argument(

@@ -94,7 +94,7 @@ def restore_files(
     memory.spare_threads()
     network = released.load(weights)
     outputs = Outputs([weights, weights.with_suffix(".json"), *_inputs(work.jobs, overwrite)], overwrite)
-    for note in (*work.notes, *work.skipped):
+    for note in (*([] if model else released.reasons()), *work.notes, *work.skipped):
         _say(note)
     jobs, restored, failed = _doubtful_first(work.jobs, outputs, compare), 0, 0
     try:

@@ -25,7 +25,6 @@ class Card:
         parts: of the network's design, by name: what is known of them when they are taken out, `change_db` (the change
             in PSNR) and `verdict`, see `evaluation.parts_table`.
         sha256: of the weights.
-        default: whether these weights are taken unless others are asked for.
         limits: sentences.
         more: what a later version writes besides; it is kept, and written last.
     """
@@ -50,7 +49,6 @@ class Card:
     parts: dict | None = None
     file_mb: float | int | None = None
     sha256: str
-    default: bool | None = None
     limits: list | None = None
     more: dict = field(default_factory=dict)
 
