@@ -15,11 +15,13 @@ from safetensors.torch import load_file, save_file
 
 from deblur import evaluation, models, paths, runs, writing
 from deblur.data import bench
+from deblur.data.official import DataError
 from deblur.errors import UsageError
 from deblur.evaluation import complexity
+from deblur.photos import dependence
 from deblur.runs import train
 from deblur.runs.run import scoring_device
-from deblur.weights import cards, importing
+from deblur.weights import cards, importing, released
 from deblur.weights.cards import Card
 
 LARGEST_MB = 4.0
@@ -76,6 +78,36 @@ def release(run: runs.Run, name: str, overwrite: bool = False) -> Path:
         log_draft.write_text(run.log().to_csv(index=False), encoding="utf-8")
         card_draft.write_text(card.text, encoding="utf-8")
     return path
+
+
+def measure(name: str, photos: str = "") -> Path:
+    """Measure how much the result of a network at hand depends on the tile, and write it on its card.
+
+    Args:
+        photos: folder of photographs (default: `paths.photos_dir()`), the largest of which are exposed.
+
+    Returns:
+        The card.
+
+    Raises:
+        UsageError: an unknown name, or a card of an installed package, which is not written into.
+        DataError: if no photograph is large enough.
+    """
+    file, photographs = released.find(name), runs.photographs(photos)
+    if file.parent == paths.weights_dir():
+        paths.release_dir()
+    if not dependence.large_files(photographs):
+        raise DataError(f"no photograph shows {max(dependence.TILES)} px and more; call 'deblur data photographs'")
+    card = replace(cards.read(file), tile=_tile(released.load(file), photographs))
+    writing.write_text(cards.beside(file), card.text)
+    return cards.beside(file)
+
+
+def _tile(network: torch.nn.Module, photographs: bench.Photographs) -> dict | None:
+    """What a card says of tiles; None where no photograph is large enough."""
+    files = dependence.large_files(photographs)
+    restore = evaluation.restorer(network, scoring_device())
+    return dependence.measured(restore, dependence.large_pairs(files)) if files else None
 
 
 def keep_partial(plan: runs.Plan, overwrite: bool = False) -> Path:
@@ -161,6 +193,7 @@ def _card(
         training={key: made[key] for key in ("training_seconds", "device", "commit", "dirty", "versions")},
         data=data,
         scores=scores,
+        tile=_tile(network, plan.photographs),
         parts=_parts(run.parts()),
         file_mb=round(size_mb, 3),
         sha256=sha256,

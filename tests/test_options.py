@@ -171,6 +171,10 @@ COMMANDS = {
         "name": ("one => two", {"release.name": "two"}),
         "--overwrite": ("--overwrite", {"release.overwrite": True}),
     },
+    "weights measure radn": {
+        "name": ("radn => srn", {"measure.name": "srn"}),
+        "--photos": ("--photos there", {"measure.photos": "there"}),
+    },
     "weights partial radn": {
         **OF_RUNS,
         "network": NETWORK,
@@ -271,6 +275,7 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (importing, "import_published", Path("w.safetensors")),
         (runs, "is_complete", True),
         (release, "release", Path("w.safetensors")),
+        (release, "measure", Path("w.json")),
         (release, "keep_partial", Path("w.safetensors")),
         (notebooks, "reproduce", []),
         (tables, "write_status", None),

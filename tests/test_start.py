@@ -152,6 +152,7 @@ def test_what_is_installed_here_belongs_together():
 # --------------------------------------------------------------------------------------------------------------- cards
 
 LEAST = {"network": "radn", "variant": "paper", "sha256": "0"}
+TILE = {"default": 256} | {key: {"256": 0.1} for key in cards.TILE_COLUMNS}
 
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=lambda path: path.stem)
@@ -179,6 +180,12 @@ def test_what_a_card_leaves_out_stays_out_and_what_nobody_knows_stays_in():
         ({"scores": {"gain_db": "1"}}, "scores is of another kind"),
         ({"limits": [3]}, "limits is of another kind"),
         ({"recipe": {"steps": "many"}}, "recipe has steps of another kind"),
+        ({"tile": []}, "tile is of another kind"),
+        ({"tile": {"default": 256}}, "tile is of another kind"),
+        ({"tile": TILE | {"default": "256"}}, "tile is of another kind"),
+        ({"tile": TILE | {"levels": {"512": 0.1}}}, "tile is of another kind"),
+        ({"tile": TILE | {"levels": {"256": "0.1"}}}, "tile is of another kind"),
+        ({"tile": {key: {"a": 0.1} for key in TILE}}, "tile is of another kind"),
         ({"sha256": None}, "the card has no sha256"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from deblur import evaluation, paths, runs, stale, tables
 from deblur.data import bench, copies, scenes
 from deblur.evaluation import complexity
+from deblur.photos import dependence
 from deblur.release import LARGEST_MB
 from deblur.weights import released
 
@@ -39,6 +40,14 @@ def test_a_card_is_that_of_its_weights(name, monkeypatch):
     log = pd.read_csv(FOLDER / f"{name}.csv")
     assert log["step"].max() == card["recipe"]["steps"]
     assert log["val_psnr_db"].notna().any()
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_says_what_tiles_change(name):
+    tile = CARDS[name]["tile"]
+    assert tile["pairs"] == dependence.PHOTOGRAPHS
+    assert tile["default"] == dependence.default_tile(tile)
+    assert set(map(int, tile["levels"])) == set(dependence.TILES)
 
 
 def key_of(card, seed):

@@ -25,7 +25,9 @@ def add(commands: Commands) -> None:
     restore.add_argument("--ensemble", action="store_true", help="mean over eight symmetries: eight times the time")
     restore.add_argument("--compare", action="store_true", help="also write NAME-compare.jpg, before beside after")
     restore.add_argument(
-        "--tile", type=whole(1, 10**6), help="longest side of a tile in pixels (default: what memory allows)"
+        "--tile",
+        type=whole(1, 10**6),
+        help="longest side of a tile in pixels (default: what suits the network and memory)",
     )
     restore.add_argument("--overwrite", action="store_true", help="replace files that are there, but no input")
     restore.set_defaults(run=_restore)

@@ -32,6 +32,10 @@ def add(commands: Commands) -> None:
     give.add_argument("--overwrite", action="store_true", help="replace an earlier release of that name")
     options.add_run(give)
     give.set_defaults(run=_release, scale="bench")
+    measure = verbs.add_parser("measure", help="how much a network depends on the tile of 'restore', onto its card")
+    measure.add_argument("name", metavar="NAME", help="from 'deblur weights list'")
+    measure.add_argument("--photos", default="", help="folder of sharp photographs (default: photos)")
+    measure.set_defaults(run=_measure)
     keep = verbs.add_parser("partial", help="keep what an unfinished training has learnt, for --pretrained")
     keep.add_argument("network", metavar="NETWORK", help="attentive, ...")
     keep.add_argument("--overwrite", action="store_true", help="replace what was kept of it before")
@@ -133,6 +137,12 @@ def _release(given: argparse.Namespace) -> None:
         raise ValueError(f"{plan.folder} holds no finished training: run 'deblur train' with the same options first")
     path = release.release(runs.Run(plan), given.name, given.overwrite)
     print(path, cards.beside(path), sep="\n")
+
+
+def _measure(given: argparse.Namespace) -> None:
+    from deblur import release
+
+    print(release.measure(given.name, given.photos))
 
 
 def _partial(given: argparse.Namespace) -> None:
