@@ -1,8 +1,8 @@
 """Where things lie, and what lies at a path.
 
-Everything is found from the project's root, never from the working directory. Five environment variables move
+Everything is found from the project's root, never from the working directory. Six environment variables move
 the large folders: `DEBLUR_DATA` (benchmarks), `DEBLUR_PHOTOS` (sharp pictures to train on), `DEBLUR_RUNS` (trainings),
-`DEBLUR_RESULTS` (tables and figures), `DEBLUR_WEIGHTS` (released weights).
+`DEBLUR_RESULTS` (tables and figures), `DEBLUR_WEIGHTS` (released weights), `DEBLUR_IMPORTED` (those imported).
 """
 
 import errno
@@ -85,6 +85,11 @@ def _folder(variable: str, name: str, installed: Callable[[], Path]) -> Path:
     if chosen := os.environ.get(variable):
         return Path(chosen)
     return (PACKAGE.parent if is_checkout() else installed()) / name
+
+
+def imported_dir() -> Path:
+    """Weights of other projects, imported (`DEBLUR_IMPORTED`)."""
+    return _folder("DEBLUR_IMPORTED", "imported", _KEPT)
 
 
 def weights_dir() -> Path:

@@ -171,7 +171,10 @@ COMMANDS = {
         "network": NETWORK,
         "name": ("one => two", {"release.name": "two"}),
         "--overwrite": ("--overwrite", {"release.overwrite": True}),
-        "--default": ("--default", {"release.default": True}),
+    },
+    "weights measure radn": {
+        "name": ("radn => srn", {"measure.name": "srn"}),
+        "--photos": ("--photos there", {"measure.photos": "there"}),
     },
     "weights partial radn": {
         **OF_RUNS,
@@ -285,6 +288,7 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (importing, "import_published", Path("w.safetensors")),
         (runs, "is_complete", True),
         (release, "release", Path("w.safetensors")),
+        (release, "measure", Path("w.json")),
         (release, "keep_partial", Path("w.safetensors")),
         (notebooks, "reproduce", []),
         (tables, "write_status", None),

@@ -87,12 +87,11 @@ def test_notebooks_take_released_weights_instead_of_training(run, tmp_path, monk
 
 
 def test_the_card_says_where_weights_come_from(run):
-    card = json.loads(release.release(run, "tiny", default=True).with_suffix(".json").read_text())
+    card = json.loads(release.release(run, "tiny").with_suffix(".json").read_text())
     assert (card["network"], card["scale"], card["precision"]) == ("attentive", "smoke", "float16")
     assert card["parameters"] == sum(p.numel() for p in run.network().parameters())
     assert card["recipe"]["key"] == run.plan.key
     assert card["data"]["tested_on"] == card["data"]["trained_on"] == "mini gopro (blur)"
-    assert card["default"] is True
     assert pd.read_csv(paths.weights_dir() / "tiny.csv").equals(run.log())
     assert any("defocus" in limit for limit in card["limits"])
 
@@ -138,13 +137,6 @@ def test_what_an_unfinished_training_has_learnt_is_kept_and_gone_on_from(run, tm
         release.keep_partial(plan, overwrite=True)
 
 
-def test_a_new_default_takes_the_place_of_the_old_one(run):
-    first, second = (release.release(run, name, default=True).with_suffix(".json") for name in ("one", "two"))
-    third = release.release(run, "three").with_suffix(".json")
-    assert [json.loads(path.read_text())["default"] for path in (first, second, third)] == [False, True, False]
-    assert released.find().stem == "two"
-
-
 def test_too_large_files_leave_nothing(run, monkeypatch):
     monkeypatch.setattr(release, "LARGEST_MB", 0.001)
     with pytest.raises(ValueError, match="train smaller widths"):
@@ -169,9 +161,8 @@ def test_the_command_releases_finished_trainings_only(run, capsys, monkeypatch):
     assert "holds no finished training" in capsys.readouterr().err
     monkeypatch.setattr(runs, "is_complete", lambda plan: plan.key == run.plan.key)
     monkeypatch.setattr(copies, "open_data", lambda *_, **__: run.plan.data)
-    assert cli.main([*command, "--default"]) == 0
+    assert cli.main(command) == 0
     card = json.loads((paths.weights_dir() / "tiny.json").read_text())
-    assert card["default"] is True
     assert card["scores"]["gain_db"] > 0
 
 

@@ -584,17 +584,15 @@ def test_status_changes_what_stands_between_its_marks(world, capsys, change):
     assert bool(world.works) == (not change)
 
 
-def test_release_changes_no_card_but_ours(world):
+def test_release_changes_no_other_card(world):
     folder = paths.weights_dir()
     folder.mkdir(parents=True)
-    theirs = {"network": "radn", "variant": "paper", "sha256": "", "default": True}
-    for name, card in (("theirs", theirs), ("ours", theirs | {"name": "ours", "recipe": {"key": "x"}})):
-        (folder / f"{name}.safetensors").write_bytes(b"")
-        (folder / f"{name}.json").write_text(json.dumps(card))
-    assert call(world, "weights release", [*prepare(world, "weights release"), "--default"])
-    assert json.loads((folder / "theirs.json").read_text()) == theirs
-    assert json.loads((folder / "ours.json").read_text())["default"] is False
-    assert json.loads((folder / "tiny.json").read_text())["default"] is True
+    other = {"name": "other", "network": "radn", "variant": "paper", "sha256": "", "recipe": {"key": "x"}}
+    (folder / "other.safetensors").write_bytes(b"")
+    (folder / "other.json").write_text(json.dumps(other))
+    assert call(world, "weights release", prepare(world, "weights release"))
+    assert json.loads((folder / "other.json").read_text()) == other
+    assert (folder / "tiny.json").is_file()
 
 
 @pytest.mark.parametrize("name", ["../tiny", "/tiny", "a/tiny", "..", ""])

@@ -6,7 +6,7 @@ training, data), see `plan`. A run folder under `paths.runs_dir()` holds `recipe
 `parts.csv` (what the parts of the network do) and a manifest, see `store`.
 """
 
-from deblur.runs.plan import Plan, training_part
+from deblur.runs.plan import Plan, photographs, training_part
 from deblur.runs.pool import load_or_run
 from deblur.runs.run import FILES, PARTS, Run, bundled_scale, files, is_complete, load, parts_in, scoring, stored
 from deblur.runs.scores import (
@@ -38,6 +38,7 @@ __all__ = [
     "load",
     "load_or_run",
     "parts_in",
+    "photographs",
     "protocol_scores",
     "scoring",
     "stored",

@@ -95,8 +95,7 @@ class Plan:
     @cached_property
     def photographs(self) -> bench.Photographs:
         """Where the training crops of scale `bench` come from."""
-        folder = Path(self.photos).expanduser() if self.photos else paths.photos_dir()
-        return bench.Photographs(folder if self.photos or folder.is_dir() else None)
+        return photographs(self.photos)
 
     @property
     def wiring(self) -> tuple[str, str, str, str]:
@@ -147,6 +146,12 @@ class Plan:
         """What the training is made of, on the device that trains."""
         recipe = self.recipe
         return assembled(self, LOSSES[recipe.loss], SCHEDULES[recipe.schedule], SOURCES[recipe.data], device)
+
+
+def photographs(folder: str = "") -> bench.Photographs:
+    """Those of a folder, or where none is named of `paths.photos_dir()`, which need not be there."""
+    place = Path(folder).expanduser() if folder else paths.photos_dir()
+    return bench.Photographs(place if folder or place.is_dir() else None)
 
 
 def key_of(content: Mapping[str, Any]) -> str:
