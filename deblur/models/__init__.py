@@ -16,6 +16,7 @@ from deblur.models import (
     deblurgan,
     deblurgan_v2,
     dmphn,
+    maxim,
     mimounet,
     mprnet,
     mscnn,
@@ -66,6 +67,7 @@ NETWORKS: dict[str, Network] = {
     "mtrnn": _of(mtrnn, mtrnn.MTRNN),
     "nafnet": _of(nafnet, nafnet.NAFNet),
     "nafnet_64": _of(nafnet, nafnet.NAFNet, nafnet.WideConfig),
+    "maxim": _of(maxim, maxim.MAXIM),
 }
 
 PUBLISHED: dict[str, Published | str] = {}
