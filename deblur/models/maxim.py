@@ -70,6 +70,25 @@ class Config:
 # ------------------------------------------------------------------------------------------ layers on (N, H, W, C)
 
 
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A linear layer over the channels: (...,W,C) -> (...,W,D).
+
+    On a CPU it is a 1x1 convolution of the rows, each an image of its own: oneDNN does that two to three times as fast
+    as a product of matrices, or as a 1x1 convolution of one large image, is done with MKL.
+    """
+    if x.device.type != "cpu":
+        return F.linear(x, weight, bias)
+    rows = x.flatten(0, -3)[:, None].permute(0, 3, 1, 2)
+    return F.conv2d(rows, weight[..., None, None], bias).permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
+
+
+class Linear(nn.Linear):
+    """A linear layer over the channels of (...,H,W,C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pointwise(x, self.weight, self.bias)
+
+
 class Conv(nn.Conv2d):
     """A convolution of (N,H,W,C), which PyTorch takes for (N,C,H,W) with channels last: nothing is copied."""
 
@@ -77,6 +96,8 @@ class Conv(nn.Conv2d):
         super().__init__(in_channels, channels, kernel, stride, padding=(kernel - 1) // 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.kernel_size == (1, 1):
+            return pointwise(x, self.weight[..., 0, 0], self.bias)
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
@@ -130,11 +151,10 @@ def ungridded(tokens: Tensor, side: int) -> Tensor:
 
 
 class Mixing(nn.Linear):
-    """A linear layer over the tokens of (N,a,b,T,C), the same for all channels."""
+    """A linear layer over the tokens of (N,a,b,T,C), the same for all channels: a convolution whose channels they are."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        flat = tokens.flatten(0, 2)
-        mixed = torch.baddbmm(self.bias[:, None], self.weight.expand(len(flat), -1, -1), flat)
+        mixed = F.conv1d(tokens.flatten(0, 2), self.weight[..., None], self.bias)
         return mixed.unflatten(0, tokens.shape[:3])
 
 
@@ -147,10 +167,10 @@ class GatedMLP(nn.Module):
     def __init__(self, c: int, tokens: int):
         super().__init__()
         self.norm = norm(c)
-        self.widen = nn.Linear(c, 2 * c)
+        self.widen = Linear(c, 2 * c)
         self.norm_gate = norm(c)
         self.mix = Mixing(tokens, tokens)
-        self.narrow = nn.Linear(c, c)
+        self.narrow = Linear(c, c)
 
     def forward(self, tokens: Tensor) -> Tensor:
         carried, gate = gelu(self.widen(self.norm(tokens))).chunk(2, -1)
@@ -164,10 +184,10 @@ class MultiAxis(nn.Module):
         super().__init__()
         self.side = side
         self.norm = norm(c)
-        self.widen = nn.Linear(c, 2 * c)
+        self.widen = Linear(c, 2 * c)
         self.grid = GatedMLP(c, side**2)
         self.block = GatedMLP(c, side**2)
-        self.narrow = nn.Linear(2 * c, c)
+        self.narrow = Linear(2 * c, c)
 
     def forward(self, x: Tensor) -> Tensor:
         far, near = gelu(self.widen(self.norm(x))).chunk(2, -1)
@@ -209,8 +229,8 @@ class DenseAttention(nn.Module):
     def __init__(self, c: int, reduction: int):
         super().__init__()
         self.norm = norm(c)
-        self.linear1 = nn.Linear(c, c)
-        self.linear2 = nn.Linear(c, c)
+        self.linear1 = Linear(c, c)
+        self.linear2 = Linear(c, c)
         self.attention = ChannelAttention(c, reduction)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -239,10 +259,10 @@ class Gates(nn.Module):
         super().__init__()
         self.side = side
         self.norm = norm(c)
-        self.widen = nn.Linear(c, 2 * c)
+        self.widen = Linear(c, 2 * c)
         self.grid = Mixing(side**2, side**2)
         self.block = Mixing(side**2, side**2)
-        self.narrow = nn.Linear(2 * c, c)
+        self.narrow = Linear(2 * c, c)
 
     def forward(self, x: Tensor) -> Tensor:
         far, near = gelu(self.widen(self.norm(x))).chunk(2, -1)
@@ -258,9 +278,9 @@ class Side(nn.Module):
         super().__init__()
         self.join = Conv(in_channels, c)
         self.norm = norm(c)
-        self.linear = nn.Linear(c, c)
+        self.linear = Linear(c, c)
         self.gates = Gates(c, side)
-        self.narrow = nn.Linear(c, c)
+        self.narrow = Linear(c, c)
 
 
 class CrossGating(nn.Module):
