@@ -34,7 +34,7 @@ Readings (stated: in the paper or in the authors' published code)
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -151,11 +151,27 @@ def ungridded(tokens: Tensor, side: int) -> Tensor:
 
 
 class Mixing(nn.Linear):
-    """A linear layer over the tokens of (N,a,b,T,C), the same for all channels: a convolution whose channels they are."""
+    """A linear layer over the tokens of (...,T,C), the same for all channels: a convolution whose channels they are."""
 
     def forward(self, tokens: Tensor) -> Tensor:
-        mixed = F.conv1d(tokens.flatten(0, 2), self.weight[..., None], self.bias)
-        return mixed.unflatten(0, tokens.shape[:3])
+        return F.conv1d(tokens.flatten(0, -3), self.weight[..., None], self.bias).view_as(tokens)
+
+
+PORTION, PORTIONS = 2**19, 32
+"""Values of a portion at least, and how many portions there are at most."""
+
+
+def by_portions(function: Callable[..., Tensor], *maps: Tensor) -> Tensor:
+    """`function` of maps (...,P,C), of a portion of their rows at a time: what it makes in between stays in the cache.
+
+    It treats each row (P,C) by itself. Elsewhere than on a CPU it takes them all at once.
+    """
+    if maps[0].device.type != "cpu":
+        return function(*maps)
+    rows = [x.flatten(0, -3) for x in maps]
+    size = max(PORTION // rows[0][0].numel(), -(-len(rows[0]) // PORTIONS), 1)
+    made = [function(*portion) for portion in zip(*(x.split(size) for x in rows), strict=True)]
+    return torch.cat(made).reshape(*maps[0].shape[:-1], -1)
 
 
 # --------------------------------------------------------------------------------------------------- building blocks
@@ -173,6 +189,9 @@ class GatedMLP(nn.Module):
         self.narrow = Linear(c, c)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        return by_portions(self._mixed, tokens)
+
+    def _mixed(self, tokens: Tensor) -> Tensor:
         carried, gate = gelu(self.widen(self.norm(tokens))).chunk(2, -1)
         return tokens + self.narrow(carried * (self.mix(self.norm_gate(gate)) + 1))
 
@@ -190,10 +209,10 @@ class MultiAxis(nn.Module):
         self.narrow = Linear(2 * c, c)
 
     def forward(self, x: Tensor) -> Tensor:
-        far, near = gelu(self.widen(self.norm(x))).chunk(2, -1)
+        far, near = by_portions(lambda x: gelu(self.widen(self.norm(x))), x).chunk(2, -1)
         far = ungridded(self.grid(grid(far, self.side)), self.side)
         near = unblocked(self.block(blocks(near, self.side)), self.side)
-        return x + self.narrow(torch.cat([far, near], -1))
+        return by_portions(lambda x, *halves: x + self.narrow(torch.cat(halves, -1)), x, far, near)
 
 
 class ChannelAttention(nn.Module):
@@ -238,7 +257,7 @@ class DenseAttention(nn.Module):
 
 
 class Body(nn.Module):
-    """A 1x1 convolution, then groups of a multi-axis block and an attention block around which it is added."""
+    """Maps joined by a 1x1 convolution, then groups of a multi-axis and an attention block, around which they are added."""
 
     def __init__(self, in_channels: int, c: int, side: int, config: Config, attention: type[nn.Module]):
         super().__init__()
@@ -247,8 +266,11 @@ class Body(nn.Module):
             *(nn.Sequential(MultiAxis(c, side), attention(c, config.reduction)) for _ in range(config.groups))
         )
 
-    def forward(self, *maps: Tensor) -> Tensor:
-        x = self.join(torch.cat(maps, -1))
+    def joined(self, *maps: Tensor) -> Tensor:
+        """What goes in; apart from the rest, so that the maps need no memory any more."""
+        return self.join(torch.cat(maps, -1))
+
+    def forward(self, x: Tensor) -> Tensor:
         return x + self.groups(x)
 
 
@@ -265,10 +287,10 @@ class Gates(nn.Module):
         self.narrow = Linear(2 * c, c)
 
     def forward(self, x: Tensor) -> Tensor:
-        far, near = gelu(self.widen(self.norm(x))).chunk(2, -1)
+        far, near = by_portions(lambda x: gelu(self.widen(self.norm(x))), x).chunk(2, -1)
         far = ungridded(self.grid(grid(far, self.side)), self.side)
         near = unblocked(self.block(blocks(near, self.side)), self.side)
-        return self.narrow(torch.cat([far, near], -1))
+        return by_portions(lambda *halves: self.narrow(torch.cat(halves, -1)), far, near)
 
 
 class Side(nn.Module):
@@ -281,6 +303,12 @@ class Side(nn.Module):
         self.linear = Linear(c, c)
         self.gates = Gates(c, side)
         self.narrow = Linear(c, c)
+
+    def inner(self, x: Tensor) -> Tensor:
+        return by_portions(lambda x: gelu(self.linear(self.norm(x))), x)
+
+    def gated(self, x: Tensor, inner: Tensor, gates: Tensor) -> Tensor:
+        return by_portions(lambda x, inner, gates: x + self.narrow(inner * gates), x, inner, gates)
 
 
 class CrossGating(nn.Module):
@@ -297,10 +325,9 @@ class CrossGating(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         x, y = self.first.join(x), self.second.join(self.up(y))
-        inner_x = gelu(self.first.linear(self.first.norm(x)))
-        inner_y = gelu(self.second.linear(self.second.norm(y)))
-        y = y + self.second.narrow(inner_y * self.first.gates(inner_x))
-        return x + self.first.narrow(inner_x * self.second.gates(inner_y)) + y, y
+        inner_x, inner_y = self.first.inner(x), self.second.inner(y)
+        y = self.second.gated(y, inner_y, self.first.gates(inner_x))
+        return self.first.gated(x, inner_x, self.second.gates(inner_y)) + y, y
 
 
 class SAM(nn.Module):
@@ -353,8 +380,8 @@ class Stage(nn.Module):
         self.encoders = nn.ModuleList(Body(above[i] + c[i], c[i], side[i], config, ConvAttention) for i in levels)
         self.fuse_stages = crossings()
         self.downs = nn.ModuleList(Conv(channels, channels, 4, 2) for channels in c)
-        self.middle = nn.Sequential(
-            *(Body(c[-1], c[-1], config.sides[1], config, DenseAttention) for _ in range(config.bottlenecks))
+        self.middle = nn.ModuleList(
+            Body(c[-1], c[-1], config.sides[1], config, DenseAttention) for _ in range(config.bottlenecks)
         )
         self.to_bridges = nn.ModuleList(Fusion(config, i, levels) for i in levels)
         self.bridges = nn.ModuleList(CrossGating(LEVELS * c[i], c[i], side[i], below[i]) for i in levels)
@@ -366,32 +393,35 @@ class Stage(nn.Module):
         else:
             self.sams = nn.ModuleList(map(SAM, c))
 
-    def forward(self, blurred: Sequence[Tensor], sams: Sequence[Tensor], former: Sequence[Tensor]) -> tuple[list, ...]:
+    def forward(self, blurred: Sequence[Tensor], sams: list[Tensor], former: list[Tensor]) -> tuple[list[Tensor], ...]:
         """The blurred image and what the stage before hands on, at each level -> what it hands on itself, and images.
 
-        Lists go from the largest level to the smallest.
+        Lists go from the largest level to the smallest. What was handed on is taken out of its list as it is used, so
+        that it needs no memory any more.
 
         Returns:
             features of the SAMs, encoder + decoder, images; of the last stage the one image alone.
         """
         encoded: list[Tensor] = []
-        for i, image in enumerate(blurred):
+        for i, (image, body) in enumerate(zip(blurred, self.encoders, strict=True)):
             entry = self.inputs[i](image)
             if sams:
-                entry, _ = self.fuse_sams[i](entry, sams[i])
-            x = self.encoders[i](x if i else entry, entry)
+                entry, _ = self.fuse_sams[i](entry, sams.pop(0))
+            x = body(body.joined(x if i else entry, entry))
             if former:
-                x, _ = self.fuse_stages[i](x, former[i])
+                x, _ = self.fuse_stages[i](x, former.pop(0))
             encoded.append(x)
             x = self.downs[i](x)
-        x = below = self.middle(x)
-        bridged: list[Tensor] = []
+        for body in self.middle:
+            x = body(body.joined(x))
+        below, bridged = x, list[Tensor]()
         for i in reversed(range(LEVELS)):
             bridge, below = self.bridges[i](self.to_bridges[i](encoded), below)
             bridged.append(bridge)
         decoded: list[Tensor] = []
         for i in reversed(range(LEVELS)):
-            x = self.decoders[i](self.ups[i](x), self.to_decoders[i](bridged))
+            body = self.decoders[i]
+            x = body(body.joined(self.ups[i](x), self.to_decoders[i](bridged)))
             decoded.insert(0, x)
         if hasattr(self, "output"):
             return [], [], [blurred[0] + self.output(x)]
