@@ -210,8 +210,8 @@ class MultiAxis(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         far, near = by_portions(lambda x: gelu(self.widen(self.norm(x))), x).chunk(2, -1)
-        far = ungridded(self.grid(grid(far, self.side)), self.side)
-        near = unblocked(self.block(blocks(near, self.side)), self.side)
+        far, near = grid(far, self.side), blocks(near, self.side)  # copies: what they are halves of may go
+        far, near = ungridded(self.grid(far), self.side), unblocked(self.block(near), self.side)
         return by_portions(lambda x, *halves: x + self.narrow(torch.cat(halves, -1)), x, far, near)
 
 
@@ -288,8 +288,8 @@ class Gates(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         far, near = by_portions(lambda x: gelu(self.widen(self.norm(x))), x).chunk(2, -1)
-        far = ungridded(self.grid(grid(far, self.side)), self.side)
-        near = unblocked(self.block(blocks(near, self.side)), self.side)
+        far, near = grid(far, self.side), blocks(near, self.side)  # copies: what they are halves of may go
+        far, near = ungridded(self.grid(far), self.side), unblocked(self.block(near), self.side)
         return by_portions(lambda *halves: self.narrow(torch.cat(halves, -1)), far, near)
 
 
@@ -323,8 +323,12 @@ class CrossGating(nn.Module):
         self.first = Side(in_channels, c, side)
         self.second = Side(c, c, side)
 
+    def joined(self, x: Tensor) -> Tensor:
+        """The first map as it goes in; apart from the rest, as a body's."""
+        return self.first.join(x)
+
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        x, y = self.first.join(x), self.second.join(self.up(y))
+        y = self.second.join(self.up(y))
         inner_x, inner_y = self.first.inner(x), self.second.inner(y)
         y = self.second.gated(y, inner_y, self.first.gates(inner_x))
         return self.first.gated(x, inner_x, self.second.gates(inner_y)) + y, y
@@ -406,17 +410,20 @@ class Stage(nn.Module):
         for i, (image, body) in enumerate(zip(blurred, self.encoders, strict=True)):
             entry = self.inputs[i](image)
             if sams:
-                entry, _ = self.fuse_sams[i](entry, sams.pop(0))
+                crossing = self.fuse_sams[i]
+                entry, _ = crossing(crossing.joined(entry), sams.pop(0))
             x = body(body.joined(x if i else entry, entry))
             if former:
-                x, _ = self.fuse_stages[i](x, former.pop(0))
+                crossing = self.fuse_stages[i]
+                x, _ = crossing(crossing.joined(x), former.pop(0))
             encoded.append(x)
             x = self.downs[i](x)
         for body in self.middle:
             x = body(body.joined(x))
         below, bridged = x, list[Tensor]()
         for i in reversed(range(LEVELS)):
-            bridge, below = self.bridges[i](self.to_bridges[i](encoded), below)
+            crossing = self.bridges[i]
+            bridge, below = crossing(crossing.joined(self.to_bridges[i](encoded)), below)
             bridged.append(bridge)
         decoded: list[Tensor] = []
         for i in reversed(range(LEVELS)):
