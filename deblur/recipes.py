@@ -376,8 +376,8 @@ BASELINES = {
         {"width": 8, "encoder": (1, 1, 1, 1)},
         lr=2e-3,
     ),
-    # Rate, its cosine to 1e-7, flips and rotations (stated, Sec. 4.1). Batch and steps chosen. Not built: MixUp, and the
-    # Charbonnier form of the absolute error beside that of the spectrum.
+    # Rate, its cosine to 1e-7, flips and rotations (stated). Batch and steps chosen: no training of it is planned. Not
+    # built: MixUp, and the Charbonnier form of the absolute error beside that of the spectrum.
     "maxim": _baseline(
         _paper(
             600_000,

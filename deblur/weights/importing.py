@@ -79,6 +79,7 @@ def _translated(network: str, source: Path, files: Sequence[Path], form: Publish
 
 
 def _card(network: str, source: Path, files: Sequence[Path], form: Published, variant: str, sha256: str) -> Card:
+    hashes = {file.name: paths.file_sha256(file) for file in files}
     return Card(
         network=network,
         variant=variant,
@@ -86,27 +87,30 @@ def _card(network: str, source: Path, files: Sequence[Path], form: Published, va
         parameters=complexity.parameters(_on_meta(network, variant)),
         project=f"https://github.com/{form.project}",
         source=source.name,
-        source_sha256={file.name: paths.file_sha256(file) for file in files},
+        source_sha256=hashes,
         imported=datetime.now(UTC).date().isoformat(),
         torch=torch.__version__,
         licence=form.licence or None,
         data={"trained_on": form.trained_on} if form.trained_on else None,
-        not_vouched_for=_not_vouched_for(form, files),
+        not_vouched_for=_not_vouched_for(form, [*hashes.values()]),
         sha256=sha256,
     )
 
 
-def _not_vouched_for(form: Published, files: Sequence[Path]) -> list[str]:
+def _not_vouched_for(form: Published, hashes: Sequence[str]) -> list[str]:
     """What a card of such weights cannot say."""
-    pinned = form.package and [paths.file_sha256(file) for file in files] == [form.package.sha256]
-    own = f"that these are the project's own weights ({form.file})"
-    unsaid = [] if form.licence else ["under which licence they may be used"]
-    if form.trained_on:
-        unsaid.append(f"that they were trained on nothing but {form.trained_on}: the file cannot tell whether a picture was among it")
-    else:
-        unsaid.append("on which images and for how long they were trained")
-    compare = "its hash is that of the pinned package, whose author converted them" if pinned else "compare the hash where it gives one"
-    return [f"{own}: {compare}", *unsaid, *form.cautions]
+    pinned = form.package is not None and [*hashes] == [form.package.sha256]
+    converted = "the hash is that of the package, whose author converted them"
+    said = [
+        f"that these are the project's own weights ({form.file}): "
+        + (converted if pinned else "compare the hash where it gives one"),
+        f"that nothing but {form.trained_on} was trained on: the file cannot tell whether a picture was among it"
+        if form.trained_on
+        else "on which images and for how long they were trained",
+    ]
+    if not form.licence:
+        said.append("under which licence they may be used")
+    return [*said, *form.cautions]
 
 
 def check_out(out: Path, mark: str, overwrite: bool = False, inputs: Iterable[Path] = ()) -> None:

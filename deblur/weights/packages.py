@@ -13,7 +13,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -87,7 +87,7 @@ def _members(file: Path, package: Package) -> dict[str, bytes]:
     return members
 
 
-def _unpacked(stream: BinaryIO, file: Path, package: Package) -> dict[str, bytes]:
+def _unpacked(stream: gzip.GzipFile, file: Path, package: Package) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
     total = 0
     with tarfile.open(fileobj=stream, mode="r:") as archive:
