@@ -2,7 +2,7 @@
 
 Everything is found from the project's root, never from the working directory. Six environment variables move
 the large folders: `DEBLUR_DATA` (benchmarks), `DEBLUR_PHOTOS` (sharp pictures to train on), `DEBLUR_RUNS` (trainings),
-`DEBLUR_RESULTS` (tables and figures), `DEBLUR_WEIGHTS` (released weights), `DEBLUR_IMPORTED` (those imported).
+`DEBLUR_RESULTS` (tables and figures), `DEBLUR_WEIGHTS` (released weights), `DEBLUR_IMPORTED` (other projects' weights).
 """
 
 import errno
@@ -71,6 +71,11 @@ def runs_dir() -> Path:
     return _folder("DEBLUR_RUNS", "runs", _KEPT)
 
 
+def imported_dir() -> Path:
+    """Weights that other projects published, translated, with their cards (`DEBLUR_IMPORTED`)."""
+    return _folder("DEBLUR_IMPORTED", "imported", _KEPT)
+
+
 def results_dir() -> Path:
     """Executed notebooks, tables and figures (`DEBLUR_RESULTS`)."""
     return _folder("DEBLUR_RESULTS", "results", Path.cwd)
@@ -85,11 +90,6 @@ def _folder(variable: str, name: str, installed: Callable[[], Path]) -> Path:
     if chosen := os.environ.get(variable):
         return Path(chosen)
     return (PACKAGE.parent if is_checkout() else installed()) / name
-
-
-def imported_dir() -> Path:
-    """Weights of other projects, imported (`DEBLUR_IMPORTED`)."""
-    return _folder("DEBLUR_IMPORTED", "imported", _KEPT)
 
 
 def weights_dir() -> Path:

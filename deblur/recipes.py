@@ -402,6 +402,21 @@ BASELINES = {
         {"width": 8, "encoder": (1, 1, 1, 1)},
         lr=2e-3,
     ),
+    # Rate, its cosine to 1e-7, flips and rotations (stated). Batch and steps chosen: no training of it is planned. Not
+    # built: MixUp, and the Charbonnier form of the absolute error beside that of the spectrum.
+    "maxim": _baseline(
+        _paper(
+            600_000,
+            64,
+            2e-4,
+            "mimounet",
+            schedule="cosine",
+            schedule_args={"floor": 1e-7},
+            augment=("flip_ud", "flip_lr", "rot90"),
+        ),
+        {"width": 8, "stages": 2, "groups": 1, "bottlenecks": 1, "sides": (8, 4)},
+        {"width": 4, "stages": 2, "groups": 1, "bottlenecks": 1, "sides": (4, 2)},
+    ),
 }
 
 # Offsets learn at a tenth of the rate, as is usual (Dai et al. 2017): at the full one they leave the image within a

@@ -34,6 +34,7 @@ COUNTS = {
     "dbn": (15_305_291, 15.305291),
     "nafnet": (17_111_907, 17.11),
     "nafnet_64": (67_888_835, 67.89),
+    "maxim": (22_207_605, 22.2),
 }
 
 
@@ -124,6 +125,7 @@ def test_networks_that_add_to_the_blurred_image():
         "mtrnn",
         "nafnet",
         "nafnet_64",
+        "maxim",
     }
     blurred = torch.rand(1, 3, 19, 30)
     for name in COUNTS:
@@ -180,7 +182,7 @@ def test_augmentations():
     assert changes["dmphn_stack4"] == {"turn", "saturation"}
     assert changes["deblurgan"] == {"flip_lr"}
     flips = {"flip_ud", "flip_lr", "rot90"}
-    assert changes["nafnet"] == changes["nafnet_64"] == flips
+    assert changes["nafnet"] == changes["nafnet_64"] == changes["maxim"] == flips
     assert changes["mscnn"] == flips | {"channels", "hsv_saturation", "noise", "sharp_input"}
     assert paper("mscnn").augment[-1] == "noise"  # a sharp input gets it too
     every = [recipe for by_scale in recipes.RECIPES.values() for recipe in by_scale.values()]

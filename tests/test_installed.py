@@ -11,8 +11,8 @@ PLACES = {
     "DEBLUR_DATA": (paths.data_dir, "cache/deblur-papers/data"),
     "DEBLUR_PHOTOS": (paths.photos_dir, "share/deblur-papers/photos"),
     "DEBLUR_RUNS": (paths.runs_dir, "share/deblur-papers/runs"),
-    "DEBLUR_RESULTS": (paths.results_dir, "work/results"),
     "DEBLUR_IMPORTED": (paths.imported_dir, "share/deblur-papers/imported"),
+    "DEBLUR_RESULTS": (paths.results_dir, "work/results"),
     "DEBLUR_WEIGHTS": (paths.weights_dir, "site-packages/deblur/bundled/weights"),
 }
 

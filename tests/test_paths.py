@@ -26,9 +26,9 @@ def names(folder):
         ("DEBLUR_DATA", paths.data_dir, "data"),
         ("DEBLUR_PHOTOS", paths.photos_dir, "photos"),
         ("DEBLUR_RUNS", paths.runs_dir, "runs"),
+        ("DEBLUR_IMPORTED", paths.imported_dir, "imported"),
         ("DEBLUR_RESULTS", paths.results_dir, "results"),
         ("DEBLUR_WEIGHTS", paths.weights_dir, "weights"),
-        ("DEBLUR_IMPORTED", paths.imported_dir, "imported"),
     ],
 )
 def test_folders_follow_the_project_or_the_environment_never_the_working_directory(

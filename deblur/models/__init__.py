@@ -17,6 +17,7 @@ from deblur.models import (
     deblurgan,
     deblurgan_v2,
     dmphn,
+    maxim,
     mimounet,
     mprnet,
     mscnn,
@@ -70,6 +71,7 @@ NETWORKS: dict[str, Network] = {
     "svrnn": _of(svrnn, svrnn.SVRNN),
     "nafnet": _of(nafnet, nafnet.NAFNet),
     "nafnet_64": _of(nafnet, nafnet.NAFNet, nafnet.WideConfig),
+    "maxim": _of(maxim, maxim.MAXIM),
 }
 
 PUBLISHED: dict[str, Published | str] = {}

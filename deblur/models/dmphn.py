@@ -45,7 +45,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
 from deblur.models.parts import Part, zero
-from deblur.models.published import Lookalike, Published, less, looked_up
+from deblur.models.published import GOPRO, Lookalike, Published, less, looked_up
 from deblur.models.starts import open_units
 
 GRIDS = ((1, 1), (2, 1), (2, 2), (4, 2))
@@ -282,12 +282,14 @@ PUBLISHED: dict[str, Published | str] = {
         "checkpoints/DMPHN_1_2_4_8, with encoder_lv1.pkl to decoder_lv4.pkl",
         _RENAMES,
         parts=r"(en|de)coder_lv\d",
+        trained_on=GOPRO,
     ),
     "dmphn_stack4": Published(
         "HongguangZhang/DMPHN-cvpr19-master",
         "checkpoints/SDNet4, with encoder_s1_lv1.pkl to decoder_s4_lv3.pkl",
         _RENAMES,
         parts=r"(en|de)coder_s\d_lv\d",
+        trained_on=GOPRO,
         lookalikes=(
             Lookalike(
                 "SDNet3, a stack of three, which leaves the fourth hierarchy in its folder unused",

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
 from deblur.models.parts import Part, own_input, spatial_mean, zero
-from deblur.models.published import Published, mirrored
+from deblur.models.published import GOPRO, Published, mirrored
 from deblur.models.starts import open_units
 
 
@@ -196,7 +196,7 @@ _RENAMES = (
 
 
 PUBLISHED: dict[str, Published | str] = {
-    "mimounet": Published("chosj95/MIMO-UNet", "MIMO-UNet.pkl", _RENAMES),
-    "mimounet_plus": Published("chosj95/MIMO-UNet", "MIMO-UNetPlus.pkl", _RENAMES),
+    "mimounet": Published("chosj95/MIMO-UNet", "MIMO-UNet.pkl", _RENAMES, trained_on=GOPRO),
+    "mimounet_plus": Published("chosj95/MIMO-UNet", "MIMO-UNetPlus.pkl", _RENAMES, trained_on=GOPRO),
 }
 """Network -> what its project published, or why there is nothing to import."""

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from deblur.models.dmphn import join, split
 from deblur.models.layers import halve, pad_to_multiple
 from deblur.models.parts import Part, equal_weights, spatial_mean, zero
-from deblur.models.published import Published, less, looked_up
+from deblur.models.published import GOPRO, Published, less, looked_up
 from deblur.models.starts import open_units
 
 
@@ -257,6 +257,6 @@ _RENAMES = (
 
 
 PUBLISHED: dict[str, Published | str] = {
-    "mprnet": Published("swz30/MPRNet", "model_deblurring.pth", _RENAMES),
+    "mprnet": Published("swz30/MPRNet", "model_deblurring.pth", _RENAMES, trained_on=GOPRO),
 }
 """Network -> what its project published, or why there is nothing to import."""

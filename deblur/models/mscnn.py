@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import halve, pad_to_multiple
 from deblur.models.parts import Part, blurred_image
-from deblur.models.published import Published, less, unit_range
+from deblur.models.published import GOPRO, Published, less, unit_range
 from deblur.models.starts import open_units
 
 
@@ -148,6 +148,7 @@ PUBLISHED: dict[str, Published | str] = {
         "models/model-*.pt of GOPRO_L1",
         _RENAMES,
         convert=unit_range,
+        trained_on=GOPRO,
         cautions=(
             "the project halves images with a Gaussian pyramid, here they are means of 2x2 pixels",
             "the project repeats the edge where a side is no multiple of 4, here images are reflected",

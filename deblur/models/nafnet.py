@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from deblur.models.layers import pad_to_multiple
 from deblur.models.parts import Part, equal_weights
-from deblur.models.published import Published, looked_up
+from deblur.models.published import GOPRO, Published, looked_up
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,11 @@ _CAUTIONS = (
 
 
 PUBLISHED: dict[str, Published | str] = {
-    "nafnet": Published("megvii-research/NAFNet", "NAFNet-GoPro-width32.pth", _RENAMES, cautions=_CAUTIONS),
-    "nafnet_64": Published("megvii-research/NAFNet", "NAFNet-GoPro-width64.pth", _RENAMES, cautions=_CAUTIONS),
+    "nafnet": Published(
+        "megvii-research/NAFNet", "NAFNet-GoPro-width32.pth", _RENAMES, cautions=_CAUTIONS, trained_on=GOPRO
+    ),
+    "nafnet_64": Published(
+        "megvii-research/NAFNet", "NAFNet-GoPro-width64.pth", _RENAMES, cautions=_CAUTIONS, trained_on=GOPRO
+    ),
 }
 """Network -> what its project published, or why there is nothing to import."""

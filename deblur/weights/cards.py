@@ -21,7 +21,7 @@ class Card:
             `steps_before` if it started from weights.
         training: `training_seconds`, `device`, `commit`, `dirty`, `versions`, those before included.
         data: `trained_on`, `tested_on`, `fingerprint`.
-        project, source, source_sha256, imported, torch, not_vouched_for: of weights that others published.
+        project, licence, source, source_sha256, imported, torch, not_vouched_for: of weights that others published.
         scores: means over the test pairs, by name: `psnr_db`, `gain_db`, `gain_db_KIND`, ...
         tile: how much the result depends on the tile of `restore`, and which is taken: see `photos.dependence`.
         parts: of the network's design, by name: what is known of them when they are taken out, `change_db` (the change
@@ -42,6 +42,7 @@ class Card:
     training: dict | None = None
     data: dict | None = None
     project: str | None = None
+    licence: str | None = None
     source: str | None = None
     source_sha256: dict | None = None
     imported: str | None = None

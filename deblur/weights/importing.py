@@ -1,8 +1,8 @@
 """Weights that other projects published, for the networks of this package.
 
-`import_published` reads a checkpoint that the user has downloaded, translates the names of its tensors by the network's
-entry in `deblur.models.PUBLISHED`, checks names and shapes strictly, and writes safetensors with a card beside them.
-Nothing is downloaded.
+`import_published` reads a checkpoint or package that the user has downloaded, translates the names of its tensors by
+the network's entry in `deblur.models.PUBLISHED`, checks names and shapes strictly, and writes safetensors with a card
+beside them. Nothing is downloaded.
 """
 
 import os
@@ -20,7 +20,7 @@ from deblur.errors import UsageError, unknown
 from deblur.evaluation import complexity
 from deblur.models import PUBLISHED
 from deblur.models.published import Published, Tensors
-from deblur.weights import cards
+from deblur.weights import cards, packages
 from deblur.weights.cards import Card
 from deblur.weights.checkpoints import read, refuse_no_file
 
@@ -32,7 +32,7 @@ def import_published(
 
     Args:
         source: the file, or the folder where the project publishes a file a part.
-        out: a `.safetensors` file (default: beside `source`); the card gets the same name with `.json`.
+        out: a `.safetensors` file (default: `default_out`); the card gets the same name with `.json`.
         overwrite: whether an earlier import may be replaced; never other weights or their card.
 
     Returns:
@@ -43,7 +43,7 @@ def import_published(
         ValueError: for a network without published weights, a file that holds none, and names or shapes that differ.
     """
     form = published_form(network)
-    out = out or source.with_name(f"{network}-{source.name if source.is_dir() else source.stem}.safetensors")
+    out = out or default_out(network, source)
     if out.suffix != ".safetensors":
         raise UsageError(f"{out}: weights are written as safetensors; give --out a name that ends in .safetensors")
     files = _files(network, source, form)
@@ -56,11 +56,22 @@ def import_published(
     return out
 
 
+def default_out(network: str, source: Path) -> Path:
+    """Where an import lies that is given no place: in `paths.imported_dir()`, named after network and source.
+
+    What comes out of a package has the network's name alone.
+    """
+    stem = source.name if source.is_dir() else source.stem
+    name = network if published_form(network).package else f"{network}-{stem}"
+    return paths.imported_dir() / f"{name}.safetensors"
+
+
 def _translated(network: str, source: Path, files: Sequence[Path], form: Published, variant: str) -> Tensors:
     tensors: Tensors = {}
     for file in files:
         prefix = f"{file.stem}." if form.parts else ""
-        tensors |= {prefix + name: tensor for name, tensor in read(file).items()}
+        content = packages.read(file, form.package) if form.package else read(file)
+        tensors |= {prefix + name: tensor for name, tensor in content.items()}
     try:
         return translate(network, tensors, variant)
     except ValueError as error:
@@ -68,6 +79,7 @@ def _translated(network: str, source: Path, files: Sequence[Path], form: Publish
 
 
 def _card(network: str, source: Path, files: Sequence[Path], form: Published, variant: str, sha256: str) -> Card:
+    hashes = {file.name: paths.file_sha256(file) for file in files}
     return Card(
         network=network,
         variant=variant,
@@ -75,16 +87,30 @@ def _card(network: str, source: Path, files: Sequence[Path], form: Published, va
         parameters=complexity.parameters(_on_meta(network, variant)),
         project=f"https://github.com/{form.project}",
         source=source.name,
-        source_sha256={file.name: paths.file_sha256(file) for file in files},
+        source_sha256=hashes,
         imported=datetime.now(UTC).date().isoformat(),
         torch=torch.__version__,
-        not_vouched_for=[
-            f"that these are the project's own weights ({form.file}): compare the hash where it gives one",
-            "on which images and for how long they were trained, and under which licence they may be used",
-            *form.cautions,
-        ],
+        licence=form.licence or None,
+        data={"trained_on": form.trained_on} if form.trained_on else None,
+        not_vouched_for=_not_vouched_for(form, [*hashes.values()]),
         sha256=sha256,
     )
+
+
+def _not_vouched_for(form: Published, hashes: Sequence[str]) -> list[str]:
+    """What a card of such weights cannot say."""
+    pinned = form.package is not None and [*hashes] == [form.package.sha256]
+    converted = "the hash is that of the package, whose author converted them"
+    said = [
+        f"that these are the project's own weights ({form.file}): "
+        + (converted if pinned else "compare the hash where it gives one"),
+        f"that nothing but {form.trained_on} was trained on: the file cannot tell whether a picture was among it"
+        if form.trained_on
+        else "on which images and for how long they were trained",
+    ]
+    if not form.licence:
+        said.append("under which licence they may be used")
+    return [*said, *form.cautions]
 
 
 def check_out(out: Path, mark: str, overwrite: bool = False, inputs: Iterable[Path] = ()) -> None:
@@ -127,7 +153,7 @@ def published_form(network: str) -> Published:
 def _files(network: str, source: Path, form: Published) -> list[Path]:
     """The file to read, or one file a part."""
     if not paths.kind(source):
-        raise FileNotFoundError(f"{source} does not exist; {network} needs {form.file} from github.com/{form.project}")
+        raise FileNotFoundError(f"{source} does not exist; {network} needs {form.origin}")
     if not form.parts:
         if source.is_dir():
             raise ValueError(f"{source} is a folder; give the file itself ({form.file})")
