@@ -370,7 +370,6 @@ def test_a_dry_run_counts_and_trains_nothing(capsys, monkeypatch):
     [
         ("study sgnet", "unknown paper 'sgnet'; choose one of attentive"),
         ("study --tier deep", "unknown tier 'deep'; choose one of depth"),
-        ("study --hours 0", "--hours 0: give more than 0"),
         ("claims radn --write", "--write takes all papers; leave their names out"),
     ],
 )

@@ -56,15 +56,23 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 seed = whole(0, 2**32 - 1)
 
 
-def pixels(text: str) -> float:
-    """The type of an option: a length in pixels."""
-    try:
-        length = float(text)
-    except ValueError:
-        length = 0
-    if not 0 < length <= 10_000:  # NaN is not either
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no length in pixels, above 0 and up to 10000")
-    return length
+def positive(what: str) -> Callable[[str], float]:
+    """The type of an option: a number above 0 and up to 10,000, of what is said."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0
+        if not 0 < value <= 10_000:  # NaN is not either
+            raise argparse.ArgumentTypeError(f"{text[:20]!r} is no {what}, above 0 and up to 10000")
+        return value
+
+    return number
+
+
+pixels = positive("length in pixels")
+hours = positive("number of hours")
 
 
 def devices(text: str) -> str:

@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
     study.add_argument("papers", nargs="*", metavar="PAPER", help="attentive, ... (default: all five)")
     study.add_argument("--tier", help="depth or breadth (default: both)")
     study.add_argument("--seeds", type=options.whole(1, 100), help="at most so many of those that are planned")
-    study.add_argument("--hours", type=float, help="stop after so many hours")
+    study.add_argument("--hours", type=options.hours, help="stop after so many hours")
     study.add_argument(
         "--processes", type=options.whole(1, 1024), help="trainings at once (default: one a core or GPU)"
     )
@@ -44,8 +44,6 @@ def _study(given: argparse.Namespace) -> None:
 
     if given.tier and given.tier not in TIERS:
         raise unknown("tier", given.tier, TIERS)
-    if given.hours is not None and not given.hours > 0:
-        raise UsageError(f"--hours {given.hours:g}: give more than 0")
     papers, tiers = _papers(given), (given.tier,) if given.tier else tuple(TIERS)
     from deblur.study import making
 
