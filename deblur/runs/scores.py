@@ -18,6 +18,7 @@ from deblur.models.radn import SelfEnsemble
 from deblur.runs import store
 from deblur.runs.run import Run, scoring, scoring_device
 from deblur.source import code_hash
+from deblur.weights import yardsticks
 
 
 def blurred_scores(data: Data, limit: int | None = None) -> pd.DataFrame:
@@ -66,12 +67,18 @@ def _guess(scale: str) -> classical.Guess:
 
 
 def to_learn(data: Data, limit: int | None = None) -> pd.DataFrame:
-    """The blurred test split by kind of blur, and over all: PSNR, SSIMs, and what floor and oracle gain there."""
+    """The blurred test split by kind of blur, and over all: PSNR, SSIMs, and what floor and oracle gain there.
+
+    On blur of full size, in whole, also what published weights gain (`NETWORK_authors_gain_db`), see
+    `weights.yardsticks`.
+    """
     blurred = blurred_scores(data, limit)
     table = _with_all(blurred)
     columns = {classical.FLOOR: "floor_gain_db", classical.ORACLE: "oracle_gain_db"}
     for name, scores in bounds(data, limit).items():
         table[columns[name]] = _with_all(evaluation.add_gain(scores, blurred))["gain_db"]
+    for name, gains in ({} if limit else yardsticks.gains(data.fingerprint)).items():
+        table[f"{name}_authors_gain_db"] = table["kind"].map(gains)
     return table
 
 
