@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from deblur import paths
 from deblur.errors import unknown
+from deblur.study import statistics
 
 PAPERS = ("attentive", "radn", "raidnet", "sgenet", "simplenet")
 
@@ -118,6 +119,20 @@ class Contrast:
     def arms(self) -> tuple[Arm, ...]:
         """Those that are trained for it."""
         return self.plus + self.minus
+
+
+class Outcome(NamedTuple):
+    """What a claim comes to that is counted, timed or computed.
+
+    Attributes:
+        verdict: one of `statistics.Verdict`.
+        measured: a sentence with the numbers.
+        scale: what they are about.
+    """
+
+    verdict: statistics.Verdict
+    measured: str
+    scale: str
 
 
 WITHOUT = "without:"

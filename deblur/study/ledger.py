@@ -9,8 +9,8 @@ from typing import NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from deblur.study import records, statistics
-from deblur.study.claims import PAPERS, TIERS, Arm, Claim, Contrast, contrasts
+from deblur.study import checks, records, statistics
+from deblur.study.claims import PAPERS, TIERS, Arm, Claim, Contrast, Outcome, claims, contrasts
 
 GAINS = ("plus_gain_db", "minus_gain_db", "floor_gain_db", "oracle_gain_db")
 VERDICTS = get_args(statistics.Verdict)
@@ -18,6 +18,8 @@ BESIDE = ("beside", "controls")
 """How families end whose contrasts are shown and do not decide."""
 LEARNT_NOTHING, AHEAD = "not tested: nothing learnt", "not yet: {done} of {planned} seeds"
 NOT_HERE, UNTESTED = "not testable here", "not yet: no test is written"
+UNMEASURED = Outcome("undecided", "", "timed or counted")
+"""What stands for an outcome that is not kept; `deblur study --checks` makes it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Row(NamedTuple):
     low: float | None
     high: float | None
     detectable: float | None
-    bound: float
+    bound: float | None
     seeds: int
     planned: int
     scenes: int
@@ -212,13 +214,26 @@ def row(one: Measured, verdict: str) -> Row:
     )
 
 
+def check_row(claim: Claim) -> Row:
+    """A claim that is counted or timed in the ledger: its scale for a tier, its sentence for a contrast."""
+    said = checks.outcome(claim.id)
+    shown, verdict = (UNMEASURED, "not yet: deblur study --checks") if said is None else (said, said.verdict)
+    blank = dict.fromkeys(Row._fields) | dict.fromkeys(("seeds", "planned", "scenes"), 0)
+    said_of = {"claim": claim.id, "tier": shown.scale, "contrast": shown.measured, "decides": True, "verdict": verdict}
+    return Row(**(blank | said_of))  # type: ignore[arg-type]  # every field by its name
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else round(value, 4)
 
 
 def table(papers: Sequence[str] = PAPERS) -> pd.DataFrame:
-    """The ledger's contrasts: `paper` and the columns of `Row`."""
-    rows = [{"paper": paper, **row(*one)._asdict()} for paper in papers for one in settled(paper)]
+    """The ledger's contrasts, and the claims that are counted or timed: `paper` and the columns of `Row`."""
+    rows = []
+    for paper in papers:
+        own = [row(*one) for one in settled(paper)]
+        own += [check_row(claim) for claim in claims(paper) if claim.id in checks.CHECKS]
+        rows += [{"paper": paper, **one._asdict()} for one in own]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -75,19 +75,24 @@ def markdown(rows: pd.DataFrame) -> str:
 
 
 def summary(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> str:
-    """How many claims came out how, a sentence a tier."""
+    """How many claims came out how, a sentence a tier, and one for all that is counted or timed."""
     sentences = []
-    for tier in TIERS:
-        counts = Counter(_kind(verdicts[tier]) for _, verdicts in listed if tier in verdicts)
+    for place, tiers in {**{tier.capitalize(): (tier,) for tier in TIERS}, "Counted or timed": _others(listed)}.items():
+        counts = Counter(_kind(verdicts[tier]) for _, verdicts in listed for tier in tiers if tier in verdicts)
         if counts:
             words = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-            sentences.append(f"{tier.capitalize()}: {words}.")
+            sentences.append(f"{place}: {words}.")
     rest = Counter(_kind(verdicts[""]) for _, verdicts in listed if "" in verdicts)
     if rest:
         sentences.append(
             f"Of {len(listed)} claims, " + ", ".join(f"{count} {kind}" for kind, count in rest.items()) + "."
         )
     return " ".join(sentences)
+
+
+def _others(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> tuple[str, ...]:
+    """What claims are about that no tier decides."""
+    return tuple({tier for _, verdicts in listed for tier in verdicts} - {*TIERS, ""})
 
 
 def _kind(verdict: str) -> str:
@@ -111,6 +116,8 @@ def said(verdicts: Mapping[str, str]) -> str:
 
 def effect(row: Mapping) -> str:
     """A contrast's effect with its interval, in words; empty before there is one."""
+    if row["tier"] not in TIERS:
+        return row["contrast"]
     if pd.isna(row["effect"]):
         return ""
     between = "" if pd.isna(row["low"]) else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
