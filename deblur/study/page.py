@@ -19,6 +19,9 @@ TITLES = {
     "simplenet": "SimpleNet",
 }
 
+FINE = 0.02
+"""Smallest effects below it are shown with a digit more."""
+
 HEAD = """# What the papers claim, and what came out
 
 Written by `deblur claims --write` from the records in `results/study/`; nothing here was typed. `deblur study` makes
@@ -120,10 +123,12 @@ def effect(row: Mapping) -> str:
         return row["contrast"]
     if pd.isna(row["effect"]):
         return ""
-    between = "" if pd.isna(row["low"]) else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
-    seen = f", could see {row['detectable']:.2f}" if row["verdict"] == "undecided" else ""
+    digits = 2 if row["bound"] >= FINE else 3
+    between = "" if pd.isna(row["low"]) else f" [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    unit = "" if row["unit"] == "dB" else f" {row['unit']}".rstrip()
+    seen = f", could see {row['detectable']:.{digits}f}" if row["verdict"] == "undecided" else ""
     seeds = f"{row['seeds']} of {row['planned']} seeds ({row['tier']})"
-    return f"{row['contrast']}: {row['effect']:+.2f}{between}{seen}, {seeds}"
+    return f"{row['contrast']}: {row['effect']:+.{digits}f}{between}{unit}{seen}, {seeds}"
 
 
 def text(papers: Sequence[str] = PAPERS) -> str:
