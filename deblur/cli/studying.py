@@ -67,8 +67,7 @@ def _check(papers: tuple[str, ...], dry_run: bool) -> None:
     from deblur.study import checks
     from deblur.study.claims import claims
 
-    own = {claim.id for paper in papers for claim in claims(paper)}
-    for claim in [claim for claim in checks.missing() if claim in own]:
+    for claim in checks.missing(claim.id for paper in papers for claim in claims(paper)):
         if not dry_run:
             checks.keep([claim])
         say(f"{claim} is {'missing' if dry_run else 'measured'}")

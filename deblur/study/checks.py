@@ -103,9 +103,10 @@ def _kept(file: Path, key: str) -> Outcome | None:
         raise ValueError(f"{file}: not a whole record of a check ({error}); remove it, and measure it again") from None
 
 
-def missing() -> list[str]:
-    """The claims of `CHECKS` that are yet to be measured."""
-    return [claim for claim in CHECKS if outcome(claim) is None]
+def missing(among: Iterable[str] | None = None) -> list[str]:
+    """The claims of `CHECKS`, or of some of them, that are yet to be measured."""
+    asked = CHECKS if among is None else set(among)
+    return [claim for claim in CHECKS if claim in asked and outcome(claim) is None]
 
 
 def keep(claims: Iterable[str]) -> None:

@@ -186,7 +186,7 @@ def _apart(plus: np.ndarray, minus: np.ndarray) -> statistics.Effect:
     """Of two sides (seeds, scenes) whose scenes are not the same; seeds are."""
     sides = statistics.effect(plus), statistics.effect(minus)
     by_seed = statistics.effect((plus.mean(1) - minus.mean(1))[:, None])
-    scene, scenes = float(np.hypot(*(side.scene for side in sides))), min(side.scenes for side in sides)
+    scene, scenes = float(np.hypot(sides[0].scene, sides[1].scene)), min(side.scenes for side in sides)
     return statistics.Effect(by_seed.mean, by_seed.seed, scene, by_seed.seeds, scenes)
 
 
