@@ -58,6 +58,11 @@ PAGES = 16
 Values = dict[str, float]
 
 
+def strongest(edges: np.ndarray) -> np.ndarray:
+    """Where edges (H,W) are strong."""
+    return (edges >= np.quantile(edges, STRONG)) & (edges > 0)
+
+
 # --------------------------------------------------------------------------------------------------------- attentive
 
 
@@ -304,8 +309,9 @@ def sharpness(network: nn.Module, view: View) -> Values:
     """
     restored = as_image(outputs_of(network, view)[0])
     own, true = maps.edges(restored), maps.edges(view.sharp)
-    strong = true >= np.quantile(true, STRONG)
-    values = {"sharpness": -abs(float(np.log((own[strong] ** 2).mean() / (true[strong] ** 2).mean())))}
+    strong = strongest(true)
+    energy, wanted = ((side[strong] ** 2).mean() + 1 for side in (own, true))  # of levels: 1 is nothing
+    values = {"sharpness": -abs(float(np.log(energy / wanted)))}
     distance = cv2.distanceTransform((~strong).astype(np.uint8), cv2.DIST_L2, 5)
     flat = (distance >= NEAR_PX) & (distance <= FAR_PX) & (true <= np.median(true))
     if flat.sum() >= FEWEST_PIXELS:
@@ -324,20 +330,17 @@ def offsets_at_outlines(network: nn.Module, view: View) -> Values:
         return {}
     (offset, px, _), *_ = offsets(network, view, "dec1.dr.deformable")
     moved, edges = amplitude(offset) * px, maps.edges(view.blurred)
+    if moved.mean() < STILL_PX:
+        return dict.fromkeys(("offsets at outlines", "offsets, edges"), float("nan"))
+    values = {"offsets, edges": maps.correlation(moved, edges)}
     ratio = on_equal_edges(maps.enlarged(moved, edges.shape), edges, view.where(LOCAL))
-    if ratio is None:
-        return {}
-    still = moved.mean() < STILL_PX
-    return {
-        "offsets at outlines": np.nan if still else ratio,
-        "offsets, edges": np.nan if still else maps.correlation(moved, edges),
-    }
+    return values if ratio is None else values | {"offsets at outlines": ratio}
 
 
 def on_equal_edges(values: np.ndarray, edges: np.ndarray, inside: np.ndarray) -> float | None:
     """Log ratio of a map's means on strong edges inside and outside a region, tenths of their strength alike; all
     (H,W). None where either has too few of them."""
-    strong = edges >= np.quantile(edges, STRONG)
+    strong = strongest(edges)
     tenth = np.digitize(edges, np.quantile(edges[strong], np.linspace(0.1, 0.9, 9)))
     sums: dict[str, float] = defaultdict(float)
     for number in range(10):
