@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -283,7 +284,7 @@ def test_steps_of_runs_that_pass_and_of_those_that_never_do():
 @pytest.fixture
 def study(monkeypatch):
     """A function that puts looks, or records, of runs into the ledger; all of them are 1 dB above the floor."""
-    kept, known = {}, {}
+    kept, looked = {}, {}
     rows = []
     for state, level in zip(records.BOUNDS, (28.0, 29.0, 31.0), strict=True):
         rows += [["exam", state, "", f"{scene}/1", scene, "local", level, 0.9] for scene in "abcde"]
@@ -292,11 +293,11 @@ def study(monkeypatch):
     monkeypatch.setattr(ledger, "contrasts", lambda paper: [])
     monkeypatch.setattr(ledger, "_records", lambda scale: kept if scale == "mini" else {})
     monkeypatch.setattr(ledger, "_bounds", lambda scale, exam: bounds)
-    monkeypatch.setattr(ledger, "_looks", lambda scale, arm, seed: known.get((arm, seed), probing.Looks()))
+    monkeypatch.setattr(ledger, "_looks", lambda scale, arm, seed: looked.get((arm, seed), probing.Looks()))
 
     def put(arm, seed, looks=None, record=None):
         kept[arm, seed] = record or run_of([(1200, 31.0)])
-        known[arm, seed] = looks or probing.Looks()
+        looked[arm, seed] = looks or probing.Looks()
 
     return put
 
@@ -382,3 +383,31 @@ def test_curves_decide_without_looks(study):
         for name in arms:  # nobody passes
             study(Arm.of(name), seed, record=run_of([(100, 30.0), (1200, 30.2)]))
     assert said_of("radn", "R13")[1]["breadth"] == ledger.LEARNT_NOTHING
+
+
+# ------------------------------------------------------------------------------------------------- when it is looked
+
+
+@pytest.mark.parametrize(("stored", "recorded", "count"), [(True, True, 1), (False, True, 0), (True, False, 0)])
+def test_recorded_networks_are_looked_at_again_where_they_are_stored(
+    monkeypatch, tmp_path, capsys, stored, recorded, count
+):
+    monkeypatch.setenv("DEBLUR_RESULTS", str(tmp_path))
+    training = making.Training("breadth", Arm("radn"), 0)
+    monkeypatch.setattr(making.Training, "plan", SimpleNamespace(key="key"))
+    monkeypatch.setattr(making.runs, "is_complete", lambda plan: stored)
+    monkeypatch.setattr(making.runs, "Run", lambda plan: SimpleNamespace(plan=plan, network=lambda state: nn.Module()))
+    monkeypatch.setattr(making, "exam", lambda scale: SimpleNamespace(pairs=lambda split: PAIRS))
+    asked = []
+    monkeypatch.setattr(probing, "keep", lambda *given: asked.append(given))
+    file = records.file_of("mini", training.arm, 0, "key")
+    if recorded:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    making.look_again([training, making.Training("breadth", Arm("radn", "table1_radn4"), 0)])
+    assert len(asked) == count
+    if count:
+        (record, _, pairs, wanted), *_ = asked
+        assert (record, pairs) == (file, PAIRS)
+        assert {"x8 gain", "SA residual, path", "DDM 2 direction"} < wanted
+    assert ("1 recorded networks are not stored here" in capsys.readouterr().err) == (recorded and not stored)

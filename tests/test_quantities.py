@@ -309,6 +309,15 @@ def test_masks_that_know_their_own_object():
     assert all(np.isnan(values["masks on local blur"]) for _, values in look.region_masks(Knowing(False), pairs))
 
 
+def test_heads_are_chosen_on_other_scenes(monkeypatch):
+    """The best of many random heads is nothing special where it was not chosen."""
+    rng = np.random.default_rng(0)
+    pairs = [view(n, scene=f"{n // 2}", label=np.roll(view().truth["label"], 7 * n, 1)) for n in range(12)]
+    monkeypatch.setattr(look, "captured", lambda *_: {"lrr.attention.masks": rng.random((64, 4, 6))})
+    values = [values["masks on local blur"] for _, values in look.region_masks(nn.Module(), pairs)]
+    assert abs(np.mean(values)) < 0.1
+
+
 def test_lift_as_figures_compute_it():
     from deblur.figures.raidnet import overlap
 

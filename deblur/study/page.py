@@ -34,7 +34,9 @@ A verdict belongs to a scale:
 It falls when all planned seeds are there. *No effect*: the 95 % interval lies within the smallest effect that matters
 (0.1 dB, or a third of the printed one). *Holds*, *fails*: it leaves out zero, on the side that the claim expects or on
 the other. *Undecided*: neither; the smallest effect that would have been seen stands beside it. *Nothing learnt*: not
-even the better arm is above a Wiener filter that learns nothing. Seeds and scenes both count as drawn at random;
+even the better arm is above a Wiener filter that learns nothing. *Part inert*: most of what is looked at inside the
+networks is constant, or sends its taps off the map. What is counted holds everywhere; what is timed is decided on a GPU
+alone (`deblur study --checks`). Seeds and scenes both count as drawn at random;
 contrasts of one table are corrected together (Holm). How often these rules err, and what they see, is simulated in
 `results/study/simulation.csv`.
 """
