@@ -129,7 +129,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _multiplied(subjects: Sequence[Subject], own: Subject) -> str:
-    return ", ".join(f"{subject.name} {subject.macs / own.macs:.1f}" for subject in subjects)
+    return ", ".join(f"{subject.name} {subject.macs / own.macs:.2g}" for subject in subjects)
 
 
 # --------------------------------------------------------------------------------------------------- among the rivals
