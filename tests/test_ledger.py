@@ -14,8 +14,8 @@ from matplotlib import pyplot
 from deblur import cli, paths
 from deblur.figures.claims import forest
 from deblur.runs.plan import key_of
-from deblur.study import ledger, making, page, records, statistics
-from deblur.study.claims import PAPERS, TIERS, Arm, claims, contrasts
+from deblur.study import checks, ledger, making, page, records, statistics
+from deblur.study.claims import PAPERS, TIERS, Arm, claims, contrasts, probes
 
 SCENES, PAIRS = [f"scene{number}" for number in range(8)], 2
 LAST = {"mini": ("300", "600", "1200"), "axes": ("750", "1500", "3000")}
@@ -34,6 +34,7 @@ def _own_results(tmp_path, monkeypatch):
 def forget():
     ledger._records.cache_clear()
     ledger._bounds.cache_clear()
+    ledger._looks.cache_clear()
 
 
 def rows(on, state, psnr_db, without=""):
@@ -285,8 +286,9 @@ def test_every_claim_has_a_verdict_or_a_reason():
         table = ledger.table([paper])
         for claim in claims(paper):
             for tier, said in ledger.of_claim(claim, table).items():
-                assert (tier in TIERS) == (claim.test in ("ablation", "removal", "transfer"))
-                assert said.startswith(("not yet", ledger.NOT_HERE))
+                assert (tier in TIERS) == (claim.test in ("ablation", "removal", "transfer", "probe"))
+                quick = claim.id in checks.CHECKS and checks.CHECKS[claim.id].quick
+                assert said in ledger.VERDICTS if quick else said.startswith(("not yet", ledger.NOT_HERE))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +312,8 @@ def test_the_page_has_a_line_for_each_claim_and_says_what_was_measured(tmp_path,
     text = (tmp_path / "results" / "CLAIMS.md").read_text(encoding="utf-8")
     assert sum(line.startswith(("| A", "| R", "| N", "| G", "| S")) for line in text.splitlines()) == 84
     assert "SA alone, over none: +0.50 [" in text
-    assert len(pd.read_csv(tmp_path / "results" / "claims.csv")) == sum(len(contrasts(paper)) for paper in PAPERS)
+    lines = sum(len(contrasts(paper)) + len(probes(paper)) for paper in PAPERS) + len(checks.CHECKS)
+    assert len(pd.read_csv(tmp_path / "results" / "claims.csv")) == lines
     capsys.readouterr()
     assert cli.main(["claims", "radn"]) == 0
     assert capsys.readouterr().out.count("\nR") == 17

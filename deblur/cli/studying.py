@@ -22,6 +22,9 @@ def add(commands: Commands) -> None:
     study.add_argument(
         "--processes", type=options.whole(1, 1024), help="trainings at once (default: one a core or GPU)"
     )
+    study.add_argument(
+        "--checks", action="store_true", help="train nothing: count and time what claims of cost and arithmetic ask for"
+    )
     study.add_argument("--dry-run", action="store_true", help="say what is missing, and about how long it takes")
     study.set_defaults(run=_study)
     claims = commands.add_parser("claims", help="what the papers claim, and what the study says of it")
@@ -45,6 +48,9 @@ def _study(given: argparse.Namespace) -> None:
     if given.tier and given.tier not in TIERS:
         raise unknown("tier", given.tier, TIERS)
     papers, tiers = _papers(given), (given.tier,) if given.tier else tuple(TIERS)
+    if given.checks:
+        _check(papers, given.dry_run)
+        return
     from deblur.study import making
 
     with used():
@@ -54,6 +60,17 @@ def _study(given: argparse.Namespace) -> None:
         return
     making.make(papers, tiers, given.seeds, given.hours, given.processes)
     say("all records are there; deblur claims shows what follows")
+
+
+def _check(papers: tuple[str, ...], dry_run: bool) -> None:
+    """Measure what claims of cost and arithmetic lack, one after the other."""
+    from deblur.study import checks
+    from deblur.study.claims import claims
+
+    for claim in checks.missing(claim.id for paper in papers for claim in claims(paper)):
+        if not dry_run:
+            checks.keep([claim])
+        say(f"{claim} is {'missing' if dry_run else 'measured'}")
 
 
 def _tell(wanted: list) -> None:

@@ -12,7 +12,7 @@ WAITING = "0.8"
 
 
 def forest(table: pd.DataFrame) -> Figure | None:
-    """A line a contrast that was measured: effect, interval and verdict; a cross where the paper prints it.
+    """A line a contrast that was measured in dB: effect, interval and verdict; a cross where the paper prints it.
 
     Args:
         table: of one tier, as `study.ledger.table` gives it; an interval that is not known is not drawn.
@@ -23,7 +23,7 @@ def forest(table: pd.DataFrame) -> Figure | None:
     from matplotlib import pyplot
     from matplotlib.lines import Line2D
 
-    rows = table.dropna(subset="effect").reset_index(drop=True)
+    rows = table[table["unit"] == "dB"].dropna(subset="effect").reset_index(drop=True)
     if rows.empty:
         return None
     figure, axis = pyplot.subplots(figsize=(8, 0.27 * len(rows) + 1.1), layout="constrained")

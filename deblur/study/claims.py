@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from deblur import paths
 from deblur.errors import unknown
+from deblur.study import statistics
 
 PAPERS = ("attentive", "radn", "raidnet", "sgenet", "simplenet")
 
@@ -120,6 +121,39 @@ class Contrast:
         return self.plus + self.minus
 
 
+@dataclass(frozen=True)
+class Probe(Contrast):
+    """What is looked at in trained networks: a quantity of the arms `plus` minus one of the arms `minus`, or a number.
+
+    Attributes:
+        measure: the quantity, see `probing.QUANTITIES`; `bound_db` is in its unit.
+        minus_measure: that of the arms `minus`, which are those of `plus` where one network's quantities are compared.
+        constant: what is taken off where there are no arms `minus`.
+    """
+
+    minus_measure: str
+    constant: float
+
+    @property
+    def needs(self) -> set[tuple[Arm, str]]:
+        """Which quantities of which arms."""
+        return {(arm, self.measure) for arm in self.plus} | {(arm, self.minus_measure) for arm in self.minus}
+
+
+class Outcome(NamedTuple):
+    """What a claim comes to that is counted, timed or computed.
+
+    Attributes:
+        verdict: one of `statistics.Verdict`.
+        measured: a sentence with the numbers.
+        scale: what they are about.
+    """
+
+    verdict: statistics.Verdict
+    measured: str
+    scale: str
+
+
 WITHOUT = "without:"
 MEASURES = {"psnr_db": "psnr_db", "ssim": "ssim_gauss_rgb"}
 
@@ -136,6 +170,34 @@ def claims(paper: str) -> list[Claim]:
 def contrasts(paper: str) -> list[Contrast]:
     """What is compared to decide a paper's claims, in order."""
     return [_contrast(paper, row) for row in _rows(paper, "contrasts")]
+
+
+def probes(paper: str) -> list[Probe]:
+    """What is looked at to decide a paper's claims, in order."""
+    return [_probe(paper, row) for row in _rows(paper, "probes")]
+
+
+def _probe(paper: str, row: dict[str, str]) -> Probe:
+    other = row["minus_quantity"]
+    is_number = other.lstrip("+-").replace(".", "", 1).isdigit()
+    minus = "" if is_number else row["minus_arm"] or (row["arm"] if other else "")
+    return Probe(
+        paper,
+        row["claim"],
+        row["tier"],
+        row["name"],
+        plus=_arms(row["arm"]),
+        minus=_arms(minus),
+        without="",
+        measure=row["quantity"],
+        on="exam",
+        printed_db=None,
+        bound_db=float(row["bound"]),
+        sign=1 if row["expected"] == "+" else -1,
+        family=row["family"],
+        minus_measure="" if is_number or not minus else other or row["quantity"],
+        constant=float(other) if is_number else 0.0,
+    )
 
 
 def _contrast(paper: str, row: dict[str, str]) -> Contrast:

@@ -9,15 +9,19 @@ from typing import NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from deblur.study import records, statistics
-from deblur.study.claims import PAPERS, TIERS, Arm, Claim, Contrast, contrasts
+from deblur.study import checks, probing, records, statistics
+from deblur.study.claims import PAPERS, TIERS, Arm, Claim, Contrast, Outcome, Probe, claims, contrasts, probes
 
 GAINS = ("plus_gain_db", "minus_gain_db", "floor_gain_db", "oracle_gain_db")
 VERDICTS = get_args(statistics.Verdict)
 BESIDE = ("beside", "controls")
 """How families end whose contrasts are shown and do not decide."""
 LEARNT_NOTHING, AHEAD = "not tested: nothing learnt", "not yet: {done} of {planned} seeds"
+INERT, MOST = "not tested: part inert", 0.5
+"""What is said of a probe that refuses more than this share of its values."""
 NOT_HERE, UNTESTED = "not testable here", "not yet: no test is written"
+UNMEASURED = Outcome("undecided", "", "timed or counted")
+"""What stands for an outcome that is not kept; `deblur study --checks` makes it."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Measured:
         above_db: how far the better arm is above the floor: the mean, and the low end of its interval.
         gain_db: means over the blurred input of the arms `plus` and `minus`, of the floor and of the oracle.
         at: share of the training's length -> effect there.
+        seen: seeds of which all is there, where not each of them says something.
+        inert: whether what a probe looks at says nothing.
     """
 
     contrast: Contrast
@@ -36,6 +42,8 @@ class Measured:
     above_db: tuple[float, float] = (np.nan, np.nan)
     gain_db: tuple[float, ...] = (np.nan,) * 4
     at: Mapping[str, float] = field(default_factory=dict)
+    seen: int = 0
+    inert: bool = False
 
     @property
     def planned(self) -> int:
@@ -45,7 +53,7 @@ class Measured:
     @property
     def complete(self) -> bool:
         """Whether all planned seeds are in."""
-        return self.effect is not None and self.effect.seeds >= self.planned
+        return max(self.seen, self.effect.seeds if self.effect else 0) >= self.planned
 
     @property
     def learnt(self) -> bool:
@@ -66,7 +74,7 @@ class Row(NamedTuple):
     low: float | None
     high: float | None
     detectable: float | None
-    bound: float
+    bound: float | None
     seeds: int
     planned: int
     scenes: int
@@ -75,6 +83,7 @@ class Row(NamedTuple):
     minus_gain_db: float | None
     floor_gain_db: float | None
     oracle_gain_db: float | None
+    unit: str = "dB"
 
 
 COLUMNS = ("paper", *Row._fields)
@@ -112,6 +121,8 @@ Own = Mapping[tuple[Arm, int], records.Record]
 
 def measured(contrast: Contrast) -> Measured:
     """What the records say of a contrast, of the seeds that all of its arms have."""
+    if isinstance(contrast, Probe):
+        return looked_at(contrast)
     tier = TIERS[contrast.tier]
     kept = _records(tier.scale)
     seeds = [
@@ -130,6 +141,38 @@ def measured(contrast: Contrast) -> Measured:
         *_levels(contrast, own, seeds, last, _bounds(tier.scale, first["exam"])),
         {name: float(differences(contrast, own, seeds, state).mean()) for name, state in at.items()},
     )
+
+
+@cache
+def _looks(scale: str, arm: Arm, seed: int) -> probing.Looks:
+    record = _records(scale)[arm, seed]
+    return probing.kept(records.file_of(scale, arm, seed, record.about["key"]))
+
+
+def looked_at(probe: Probe) -> Measured:
+    """What was seen in the networks that a probe names, of the seeds that all of them have."""
+    tier = TIERS[probe.tier]
+    kept, on_curve = _records(tier.scale), probe.measure == probing.STEPS
+    seeds = [seed for seed in range(tier.seeds) if all((arm, seed) in kept for arm in probe.arms)]
+    if not on_curve:
+        needs = probe.needs
+        seeds = [s for s in seeds if all(name in _looks(tier.scale, arm, s).quantities for arm, name in needs)]
+    if not seeds:
+        return Measured(probe)
+    own = {(arm, seed): kept[arm, seed] for arm in probe.arms for seed in seeds}
+    first = own[probe.plus[0], seeds[0]].about
+    bounds = _bounds(tier.scale, first["exam"])
+    last = "best" if tier.best else str(first["content"]["recipe"]["steps"])
+    above, gains = _levels(probe, own, seeds, last, bounds)
+    if on_curve:
+        watched = bounds.loc[bounds["on"] == records.WATCHED, "psnr_db"]
+        if watched.empty:
+            return Measured(probe)
+        effect, inert = probing.steps_effect(probe, own, seeds, watched.mean()), False
+    else:
+        looks = {(arm, seed): _looks(tier.scale, arm, seed) for arm, seed in own}
+        effect, inert = probing.effect(probe, looks, seeds), probing.refused(probe, looks) > MOST
+    return Measured(probe, effect, above, gains, seen=len(seeds), inert=inert)
 
 
 def differences(contrast: Contrast, own: Own, seeds: Sequence[int], state: str) -> np.ndarray:
@@ -160,7 +203,7 @@ def _levels(
 
 def settled(paper: str) -> list[tuple[Measured, str]]:
     """Each contrast of a paper as it was measured, with its verdict or what it waits for; a family is corrected."""
-    every = [measured(contrast) for contrast in contrasts(paper)]
+    every = [measured(contrast) for contrast in (*contrasts(paper), *probes(paper))]
     families: dict[tuple[str, str], list[Measured]] = defaultdict(list)
     for one in every:
         families[one.contrast.tier, one.contrast.family].append(one)
@@ -172,7 +215,7 @@ def settled(paper: str) -> list[tuple[Measured, str]]:
 
 def _said(family: Sequence[Measured]) -> list[str]:
     """The verdicts of a family; those that wait, or learnt nothing, take no part in the correction."""
-    done = [one for one in family if one.complete and one.learnt]
+    done = [one for one in family if one.complete and one.learnt and one.effect and not one.inert]
     by_rule = statistics.verdicts(
         [one.effect for one in done if one.effect],
         [one.contrast.bound_db for one in done],
@@ -184,8 +227,8 @@ def _said(family: Sequence[Measured]) -> list[str]:
 
 def _waiting(one: Measured) -> str:
     if one.complete:
-        return LEARNT_NOTHING
-    return AHEAD.format(done=one.effect.seeds if one.effect else 0, planned=one.planned)
+        return INERT if one.learnt and one.inert else LEARNT_NOTHING
+    return AHEAD.format(done=one.effect.seeds if one.effect else one.seen, planned=one.planned)
 
 
 def row(one: Measured, verdict: str) -> Row:
@@ -208,8 +251,24 @@ def row(one: Measured, verdict: str) -> Row:
         planned=one.planned,
         scenes=effect.scenes if effect else 0,
         verdict=verdict,
+        unit=_unit(contrast),
         **{name: _rounded(gain) if seen else None for name, gain in zip(GAINS, one.gain_db, strict=True)},
     )
+
+
+def _unit(contrast: Contrast) -> str:
+    if isinstance(contrast, Probe):
+        return probing.unit(contrast.measure)
+    return "dB" if contrast.measure == "psnr_db" else ""
+
+
+def check_row(claim: Claim) -> Row:
+    """A claim that is counted or timed in the ledger: its scale for a tier, its sentence for a contrast."""
+    said = checks.outcome(claim.id)
+    shown, verdict = (UNMEASURED, "not yet: deblur study --checks") if said is None else (said, said.verdict)
+    blank = dict.fromkeys(Row._fields) | dict.fromkeys(("seeds", "planned", "scenes"), 0)
+    said_of = {"claim": claim.id, "tier": shown.scale, "contrast": shown.measured, "decides": True, "verdict": verdict}
+    return Row(**(blank | said_of))  # type: ignore[arg-type]  # every field by its name
 
 
 def _rounded(value: float | None) -> float | None:
@@ -217,8 +276,12 @@ def _rounded(value: float | None) -> float | None:
 
 
 def table(papers: Sequence[str] = PAPERS) -> pd.DataFrame:
-    """The ledger's contrasts: `paper` and the columns of `Row`."""
-    rows = [{"paper": paper, **row(*one)._asdict()} for paper in papers for one in settled(paper)]
+    """The ledger's contrasts, and the claims that are counted or timed: `paper` and the columns of `Row`."""
+    rows = []
+    for paper in papers:
+        own = [row(*one) for one in settled(paper)]
+        own += [check_row(claim) for claim in claims(paper) if claim.id in checks.CHECKS]
+        rows += [{"paper": paper, **one._asdict()} for one in own]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -233,9 +296,12 @@ def of_claim(claim: Claim, rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _together(said: Sequence[str]) -> str:
-    """Of a claim with several contrasts: those that wait are waited for, those that learnt nothing say nothing."""
+    """Of a claim with several contrasts: those that wait are waited for, those that learnt nothing say nothing; where a
+    part is inert the claim can fail, and no more."""
     for verdict in said:
-        if verdict not in VERDICTS and verdict != LEARNT_NOTHING:
+        if verdict not in (*VERDICTS, LEARNT_NOTHING, INERT):
             return verdict
     ruled: list[statistics.Verdict] = [verdict for verdict in VERDICTS for one in said if one == verdict]
+    if INERT in said and "fails" not in ruled:
+        return INERT
     return statistics.compound(ruled) if ruled else LEARNT_NOTHING

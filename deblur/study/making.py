@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -16,8 +17,9 @@ from deblur.evaluation import complexity, parts
 from deblur.models.parts import without
 from deblur.runs.run import scoring_device
 from deblur.runs.train import one_thread
-from deblur.study import records
-from deblur.study.claims import PAPERS, TIERS, Arm, Contrast, contrasts
+from deblur.study import probing, records
+from deblur.study.claims import PAPERS, TIERS, Arm, Contrast, Probe, contrasts, probes
+from deblur.talk import say
 
 PROTOCOLS = {
     "koehler": "koehler_best_frame",
@@ -73,8 +75,9 @@ def exam(scale: str) -> copies.Data:
 
 
 def asked(papers: Sequence[str] = PAPERS, tiers: Sequence[str] = tuple(TIERS)) -> list[Contrast]:
-    """The contrasts of some papers and tiers."""
-    return [contrast for paper in papers for contrast in contrasts(paper) if contrast.tier in tiers]
+    """The contrasts of some papers and tiers, and what is looked at in their networks."""
+    every = [contrast for paper in papers for contrast in (*contrasts(paper), *probes(paper))]
+    return [contrast for contrast in every if contrast.tier in tiers]
 
 
 def trainings(chosen: Sequence[Contrast], seeds: int | None = None) -> list[Training]:
@@ -119,6 +122,7 @@ def make(
             plans = [training.plan for training in batch]
             by_key = {plan.key: training for plan, training in zip(plans, batch, strict=True)}
             runs.load_or_run(plans, processes, partial(keep, by_key))
+        look_again(trainings(chosen, seeds))
 
 
 def _rounds(wanted: Sequence[Training]) -> Iterator[list[Training]]:
@@ -142,11 +146,48 @@ def _ending_after(hours: float | None) -> Iterator[None]:
 
 
 def keep(by_key: dict[str, Training], run: runs.Run) -> None:
-    """Score a finished run on all that its contrasts ask for, and write its record."""
+    """Score a finished run on all that its contrasts ask for, write its record, and look into its network."""
     training = by_key[run.plan.key]
-    file = records.file_of(training.scale, training.arm, training.seed, run.plan.key)
-    if file.is_file():
-        return
+    if not _file(training, run.plan.key).is_file():
+        _record(training, run)
+    _look(training, run)
+
+
+def _file(training: Training, key: str) -> Path:
+    return records.file_of(training.scale, training.arm, training.seed, key)
+
+
+def wanted_in(training: Training) -> set[str]:
+    """The quantities that are to be looked at in a training's network."""
+    own = [probe for probe in asked(tiers=[training.tier]) if isinstance(probe, Probe)]
+    return {name for probe in own for arm, name in probe.needs if arm == training.arm} - {probing.STEPS}
+
+
+def _look(training: Training, run: runs.Run) -> None:
+    wanted = wanted_in(training)
+    if wanted:
+        with one_thread(scoring_device()):
+            network = run.network("best" if TIERS[training.tier].best else "").to(scoring_device())
+            probing.keep(_file(training, run.plan.key), network, exam(training.scale).pairs("test"), wanted)
+
+
+def look_again(every: Sequence[Training]) -> None:
+    """Look at what recorded trainings lack, in those whose networks are stored here."""
+    away = 0
+    for training in every:
+        if wanted_in(training):
+            plan = training.plan
+            file = _file(training, plan.key)
+            if file.is_file() and wanted_in(training) - probing.kept(file).quantities:
+                if runs.is_complete(plan):
+                    _look(training, runs.Run(plan))
+                else:
+                    away += 1
+    if away:
+        say(f"{away} recorded networks are not stored here, and were not looked into")
+
+
+def _record(training: Training, run: runs.Run) -> None:
     own = [contrast for contrast in asked(tiers=[training.tier]) if training.arm in contrast.arms]
     with one_thread(scoring_device()):
         tables = [_on_exam(run, state) for state in (*map(str, run.plan.snapshots), "best", "")]
@@ -154,7 +195,7 @@ def keep(by_key: dict[str, Training], run: runs.Run) -> None:
         tables += [_rows(run.scores(), WHOLE, str(run.plan.recipe.steps), run.plan.data)] if run.plan.window else []
         tables += [_elsewhere(run, name) for name in dict.fromkeys(c.on for c in own) if name in PROTOCOLS]
     about = records.about(run, training.arm, exam(training.scale).fingerprint)
-    records.write(file, records.Record(about, records.stacked(tables)))
+    records.write(_file(training, run.plan.key), records.Record(about, records.stacked(tables)))
 
 
 def _on_exam(run: runs.Run, state: str) -> pd.DataFrame:
@@ -192,10 +233,12 @@ def keep_bounds(scale: str) -> None:
     """Score what learns nothing on a scale's exam, once."""
     data = exam(scale)
     file = records.bounds_file(scale, data.fingerprint)
-    if file.is_file():
+    if file.is_file() and (records.read(file).rows["on"] == records.WATCHED).any():
         return
     scores = dict(zip(records.BOUNDS, (runs.blurred_scores(data), *runs.bounds(data).values()), strict=True))
     tables = [_rows(table, "exam", name, data) for name, table in scores.items()]
+    watched = evaluation.evaluate(evaluation.identity, _data(scale).validation())
+    tables.append(watched.assign(on=records.WATCHED, state=records.BOUNDS[0], without="", scene="", kind=""))
     records.write(file, records.Record({"scale": scale, "exam": data.fingerprint}, records.stacked(tables)))
 
 

@@ -19,6 +19,9 @@ TITLES = {
     "simplenet": "SimpleNet",
 }
 
+FINE = 0.02
+"""Smallest effects below it are shown with a digit more."""
+
 HEAD = """# What the papers claim, and what came out
 
 Written by `deblur claims --write` from the records in `results/study/`; nothing here was typed. `deblur study` makes
@@ -31,7 +34,9 @@ A verdict belongs to a scale:
 It falls when all planned seeds are there. *No effect*: the 95 % interval lies within the smallest effect that matters
 (0.1 dB, or a third of the printed one). *Holds*, *fails*: it leaves out zero, on the side that the claim expects or on
 the other. *Undecided*: neither; the smallest effect that would have been seen stands beside it. *Nothing learnt*: not
-even the better arm is above a Wiener filter that learns nothing. Seeds and scenes both count as drawn at random;
+even the better arm is above a Wiener filter that learns nothing. *Part inert*: most of what is looked at inside the
+networks is constant, or sends its taps off the map. What is counted holds everywhere; what is timed is decided on a GPU
+alone (`deblur study --checks`). Seeds and scenes both count as drawn at random;
 contrasts of one table are corrected together (Holm). How often these rules err, and what they see, is simulated in
 `results/study/simulation.csv`.
 """
@@ -75,19 +80,24 @@ def markdown(rows: pd.DataFrame) -> str:
 
 
 def summary(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> str:
-    """How many claims came out how, a sentence a tier."""
+    """How many claims came out how, a sentence a tier, and one for all that is counted or timed."""
     sentences = []
-    for tier in TIERS:
-        counts = Counter(_kind(verdicts[tier]) for _, verdicts in listed if tier in verdicts)
+    for place, tiers in {**{tier.capitalize(): (tier,) for tier in TIERS}, "Counted or timed": _others(listed)}.items():
+        counts = Counter(_kind(verdicts[tier]) for _, verdicts in listed for tier in tiers if tier in verdicts)
         if counts:
             words = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-            sentences.append(f"{tier.capitalize()}: {words}.")
+            sentences.append(f"{place}: {words}.")
     rest = Counter(_kind(verdicts[""]) for _, verdicts in listed if "" in verdicts)
     if rest:
         sentences.append(
             f"Of {len(listed)} claims, " + ", ".join(f"{count} {kind}" for kind, count in rest.items()) + "."
         )
     return " ".join(sentences)
+
+
+def _others(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> tuple[str, ...]:
+    """What claims are about that no tier decides."""
+    return tuple({tier for _, verdicts in listed for tier in verdicts} - {*TIERS, ""})
 
 
 def _kind(verdict: str) -> str:
@@ -111,12 +121,16 @@ def said(verdicts: Mapping[str, str]) -> str:
 
 def effect(row: Mapping) -> str:
     """A contrast's effect with its interval, in words; empty before there is one."""
+    if row["tier"] not in TIERS:
+        return row["contrast"]
     if pd.isna(row["effect"]):
         return ""
-    between = "" if pd.isna(row["low"]) else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
-    seen = f", could see {row['detectable']:.2f}" if row["verdict"] == "undecided" else ""
+    digits = 2 if row["bound"] >= FINE else 3
+    between = "" if pd.isna(row["low"]) else f" [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    unit = "" if row["unit"] == "dB" else f" {row['unit']}".rstrip()
+    seen = f", could see {row['detectable']:.{digits}f}" if row["verdict"] == "undecided" else ""
     seeds = f"{row['seeds']} of {row['planned']} seeds ({row['tier']})"
-    return f"{row['contrast']}: {row['effect']:+.2f}{between}{seen}, {seeds}"
+    return f"{row['contrast']}: {row['effect']:+.{digits}f}{between}{unit}{seen}, {seeds}"
 
 
 def text(papers: Sequence[str] = PAPERS) -> str:

@@ -27,6 +27,10 @@ its scores; of other data `psnr_db` is that of their protocol, and the last may 
 
 BOUNDS = ("blurred input", "floor", "oracle")
 """What learns nothing, see `evaluation.classical`: states of the rows of `bounds_file`."""
+WATCHED = "validation"
+"""The validation pairs, of which `bounds_file` has the scores of the blurred input."""
+PROBES = "-probes.csv.gz"
+"""How the file beside a record ends that holds what was looked at in the network, see `probing`."""
 TRAINING = ("device", "training_seconds", "commit", "dirty", "versions")
 """What a record says of where it was made."""
 
@@ -92,6 +96,8 @@ def counted(scale: str) -> dict[tuple[Arm, int], Record]:
     """
     kept: dict[tuple[Arm, int], Record] = {}
     for file in sorted((folder() / scale).glob("*.csv.gz")):
+        if file.name.endswith(PROBES):
+            continue
         record = read(file)
         arm, seed = Arm.of(record.about["arm"]), record.about["seed"]
         content = record.about["content"]
