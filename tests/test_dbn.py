@@ -11,6 +11,7 @@ from PIL import Image
 
 from deblur import models, recipes, runs, schedules
 from deblur.data import copies, official, video
+from deblur.evaluation import bursts
 from deblur.evaluation.complexity import on_meta, parameters
 
 
@@ -152,3 +153,45 @@ def test_neighbours_come_where_the_tree_holds_videos(tree):
     assert not bundled.is_video
     assert runs.Plan(bundled, "dbn", scale="mini").recipe.data == "synthesis"
     assert not copies.Data("realblur_j", tree, "", "").is_video
+
+
+class Last(torch.nn.Module):
+    """Gives the last of its frames."""
+
+    def forward(self, frames):
+        return (frames[:, -3:],)
+
+
+def test_scores_are_made_with_the_neighbours(tree, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(runs.Run, "network", lambda run: Last())
+    dvd = copies.open_data(tree, name="dvd")
+    video_run, single = (runs.Run(runs.Plan(dvd, name, scale="smoke")) for name in ("dbn", "srn"))
+    seen = runs.protocol_scores(dvd, "dvd_plain_all", video_run)["psnr_db"][:6]
+    errors = [abs(10 * min(number + 2, 5) - (10 * number + 5)) for number in range(6)]
+    assert seen.tolist() == pytest.approx([20 * np.log10(255 / error) for error in errors])
+    alone = runs.protocol_scores(dvd, "dvd_plain_all", single)["psnr_db"]
+    assert alone.tolist() == pytest.approx([20 * np.log10(255 / 5)] * len(alone))
+
+
+def test_wfa_scores_videos_alone(tree, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    asked = []
+    monkeypatch.setattr(bursts, "wfa", lambda frames: asked.append(len(frames)) or frames[3] / np.float32(255))
+    dvd = copies.open_data(tree, name="dvd")
+    scores = runs.burst_scores(dvd, "dvd_plain_all", 2)
+    assert asked == [bursts.FRAMES] * 2
+    assert scores["psnr_db"].tolist() == pytest.approx([20 * np.log10(255 / 5)] * 2)
+    with pytest.raises(ValueError, match="realblur_j holds no videos"):
+        runs.burst_scores(copies.Data("realblur_j", tree, "", ""), "realblur_ecc")
+
+
+def test_united_copies_train_together_and_are_tested_as_the_first(tree):
+    one, other = copies.open_data(tree, name="dvd"), copies.Data("dvd", tree, "", "elsewhere")
+    both = copies.united(one, other)
+    assert [pair.name for pair in both.pairs("train")] == 2 * [pair.name for pair in one.pairs("train")]
+    assert both.pairs("test") == one.pairs("test")
+    assert copies.united(one) == one
+    assert len({both.fingerprint, copies.united(other, one).fingerprint, one.fingerprint}) == 3
+    assert both.label == "dvd + dvd"
+    assert runs.Plan(both, "srn", scale="smoke").key != runs.Plan(one, "srn", scale="smoke").key
