@@ -17,7 +17,7 @@ from deblur.data import bench, bundled, copies, debian, leaves, official, packin
 from deblur.evaluation.parts import COLUMNS
 from deblur.photos import files as photos
 from deblur.study import making, page
-from deblur.weights import cards, checkpoints, importing, released, tensors
+from deblur.weights import cards, checkpoints, fetching, importing, released, tensors
 
 OF_RUNS = {
     "--variant": ("--variant table1_radn4", {"plan.variant": "table1_radn4"}),
@@ -159,6 +159,10 @@ COMMANDS = {
         "--limit": ("--limit 3", {"spread.limit": 3}),
         "--json": ("--json", {"prints JSON": True}),
     },
+    "weights fetch maxim": {
+        "network": ("maxim => nafnet", {"fetch.network": "nafnet"}),
+        "--out": ("--out there", {"fetch.out": Path("there")}),
+    },
     "weights import radn w.pth": {
         "network": ("radn => srn", {"import_published.network": "srn"}),
         "file": ("w.pth => v.pth", {"import_published.source": Path("v.pth")}),
@@ -286,6 +290,7 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (evaluation, "spread", []),
         (evaluation, "parts_table", pd.DataFrame([dict.fromkeys(COLUMNS, 0) | {"kind": "all"}])),
         (importing, "import_published", Path("w.safetensors")),
+        (fetching, "fetch", Path("w.safetensors")),
         (runs, "is_complete", True),
         (release, "release", Path("w.safetensors")),
         (release, "measure", Path("w.json")),

@@ -501,8 +501,9 @@ def write(path, tensors, *keys, prefix="", legacy=False, **beside):
     return path
 
 
-def test_import_writes_weights_and_card_that_evaluate_takes(small, tmp_path, capsys):
+def test_import_writes_weights_and_card_that_evaluate_takes(small, tmp_path, monkeypatch, capsys):
     tensors, image, expected = small
+    monkeypatch.setenv("DEBLUR_IMPORTED", str(tmp_path))
     source = write(tmp_path / "model_best.pt", tensors)
     assert cli.main(["weights", "import", "mtrnn", str(source)]) == 0
     out = tmp_path / "mtrnn-model_best.safetensors"
@@ -565,8 +566,9 @@ def test_half_precision_and_shared_memory(small, tmp_path):
     assert not found["enc1.2.conv1.weight"].any()
 
 
-def test_a_folder_with_a_file_for_every_part(tmp_path):
+def test_a_folder_with_a_file_for_every_part(tmp_path, monkeypatch):
     tensors, image, expected = original("dmphn", seed=2)
+    monkeypatch.setenv("DEBLUR_IMPORTED", str(tmp_path))
     folder = tmp_path / "DMPHN_1_2_4_8"
     for level in (1, 2, 3, 4):
         for side in ("encoder", "decoder"):

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(not CARDS, reason="no weights are released yet")
 def test_each_network_has_its_three_files_and_all_fit_into_twenty_megabytes():
     files = {path.name: path.stat().st_size / 1e6 for path in FOLDER.iterdir()}
     assert files.keys() == {f"{name}.{kind}" for name in CARDS for kind in ("safetensors", "json", "csv")} | {
-        "photographs.csv"
+        "photographs.csv",
+        "yardsticks.csv",
     }
     weights = [size for name, size in files.items() if name.endswith(".safetensors")]
     assert max(weights) <= LARGEST_MB
@@ -44,6 +45,9 @@ def test_a_card_is_that_of_its_weights(name, monkeypatch):
 
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_says_what_tiles_change(name):
+    if "tile" not in CARDS[name]:
+        assert f"weights/{name}" in STALE
+        pytest.skip("to be released again, which measures it")
     tile = CARDS[name]["tile"]
     assert tile["pairs"] == dependence.PHOTOGRAPHS
     assert tile["default"] == dependence.default_tile(tile)

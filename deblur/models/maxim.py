@@ -11,15 +11,15 @@ supervised attention module (SAM, of MPRNet) at each of three sizes predicts the
 Stages and shapes at 256x256; maps are (H, W, C) inside:
 
     inputs     conv 3x3 of the image at full, half and quarter size; from
-               stage 2 on cross-gated by features of the SAMs               (256, 256, 32), ..., (64, 64, 128)
+               stage 2 on cross-gated by features of the SAMs              (256, 256, 32), (128, 128, 64), (64, 64, 128)
     encoder    1x1 of level and input; 2 x (multi-axis block, channel
                attention); from stage 2 on cross-gated by the former
-               stage's encoder + decoder; conv 4x4, stride 2                the same
-    middle     2 x 2 x (multi-axis block, channel attention)                (32, 32, 128)
-    bridges    at each level: all three, cross-gated by what is below       the same three
-    decoder    deconv 2x2, joined with all bridges; as the encoder          the same three
-    SAM        at each level: an image, and features for the next stage     the same three
-    output     conv 3x3, 32->3                                              (256, 256, 3)   then + blurred
+               stage's encoder + decoder; conv 4x4, stride 2               the same three
+    middle     2 x 2 x (multi-axis block, channel attention)               (32, 32, 128)
+    bridges    at each level: all three, cross-gated by what is below      the same three
+    decoder    deconv 2x2, joined with all bridges; as the encoder         the same three
+    SAM        at each level: an image, and features for the next stage    the same three
+    output     conv 3x3, 32->3                                             (256, 256, 3)   then + blurred
 
 Size: 22,207,605 parameters = 88.83 MB, 149 GMACs at 256x256; printed 22.2 M and 339 G operations, of
 all kinds.
@@ -47,7 +47,7 @@ from torch import Tensor, nn
 from deblur.models.layers import pad_to_multiple
 from deblur.models.parts import Part, equal_weights, own_input
 from deblur.models.published import GOPRO, Package, Published, less, looked_up
-from deblur.models.starts import open_units
+from deblur.models.starts import LIFT, open_units
 
 LEVELS = 3
 """Sizes of the maps: full, half, quarter; the middle has an eighth."""
@@ -477,6 +477,8 @@ class MAXIM(nn.Module):
                 nn.init.zeros_(convolution.weight)
                 nn.init.zeros_(convolution.bias)
             open_units(self)
+            for attention in (m for m in self.modules() if isinstance(m, ChannelAttention)):
+                attention.weigh[0].bias.data += LIFT  # of its one image they read one mean, and just open for that
 
     def forward(self, blurred: Tensor) -> tuple[Tensor, ...]:
         height, width = blurred.shape[-2:]

@@ -65,8 +65,8 @@ class Package:
 
 
 GOPRO = (
-    "GoPro, its training split (GOPRO_Large, 2103 pairs; frames of the test split, as of GOPR0384 and GOPR0396, are "
-    "not in it)"
+    "GoPro, its training split (GOPRO_Large, 2103 pairs; "
+    "frames of the test split, as of GOPR0384 and GOPR0396, are not in it)"
 )
 """What most were trained on, by their papers and their projects' own words."""
 
