@@ -16,7 +16,7 @@ from deblur import cli, evaluation, models, notebooks, paths, planning, recipes,
 from deblur.data import bench, bundled, copies, debian, leaves, official, packing, synthesis
 from deblur.evaluation.parts import COLUMNS
 from deblur.photos import files as photos
-from deblur.study import making, page
+from deblur.study import checks, making, page
 from deblur.weights import cards, checkpoints, fetching, importing, released, tensors
 
 OF_RUNS = {
@@ -198,6 +198,7 @@ COMMANDS = {
         "--hours": ("--hours 1.5", {"make.hours": 1.5}),
         "--processes": ("--processes 3", {"make.processes": 3}),
         "--dry-run": ("--dry-run", {"missing": True}),
+        "--checks": ("--checks", {"keep": True}),
     },
     "claims": {
         "papers": ("radn raidnet", {"text.papers": ("radn", "raidnet")}),
@@ -301,6 +302,7 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (making, "asked", []),
         (making, "trainings", []),
         (making, "missing", []),
+        (checks, "keep", []),
         (page, "text", ""),
         (page, "write", []),
         (tables, "status", ""),
