@@ -56,6 +56,10 @@ def test_the_network_written_out():
         torch.testing.assert_close(as_printed(frames)[0], torch.sigmoid(x + frames[:, 6:9]), rtol=1e-4, atol=1e-5)
 
 
+def test_normalisations_have_their_authors_eps():
+    assert {layer.eps for layer in small().modules() if isinstance(layer, torch.nn.BatchNorm2d)} == {1e-3}
+
+
 def test_an_image_is_five_frames_of_itself_and_other_numbers_are_refused():
     network = small()
     image = torch.rand(1, 3, 19, 30)

@@ -8,7 +8,8 @@ Readings (M. Delbracio, G. Sapiro: "Burst deblurring: removing camera shake thro
 2015; "Hand-held video deblurring via efficient Fourier aggregation", IEEE TCI 1, 2015)
     p = 11; one weight for all colours, of their mean magnitude                    stated
     Weights smoothed by a Gaussian of the block's side over 50                     stated
-    TV-L1 flow at a third of the size; what is inconsistent is the reference's     stated; its smoothness chosen
+    TV-L1 flow; what is inconsistent there and back is taken from the reference    stated; size, smoothness chosen
+    A shift of the whole frame before the flow; frames unlike the reference        ours: the copy pans far
     Blocks that overlap by half, joined by a window; unsharp masking               stated; sizes chosen
 """
 
@@ -23,7 +24,7 @@ from skimage.registration import optical_flow_tvl1, phase_cross_correlation
 POWER = 11
 BLOCK = 64
 """Side in pixels; blocks begin at every half of it."""
-SMALLEST_KERNEL = 50
+LARGEST_KERNEL = 50
 """The block's side over the deviation of the Gaussian that smooths weights."""
 REDUCED = 3
 """Flow is sought in images so much smaller."""
@@ -113,7 +114,7 @@ def accumulated(frames: np.ndarray, power: float = POWER) -> np.ndarray:
 def accumulated_block(block: np.ndarray, power: float) -> np.ndarray:
     """One block (N,b,b,3) of all frames -> (b,b,3)."""
     spectra = fft.fft2(block, axes=(1, 2))
-    deviation = BLOCK / SMALLEST_KERNEL
+    deviation = BLOCK / LARGEST_KERNEL
     smooth = ndimage.gaussian_filter(np.abs(spectra).mean(3), (0, deviation, deviation), mode="wrap") + NOTHING
     weights = (smooth / smooth.max(0)) ** power
     weights /= weights.sum(0)
