@@ -303,6 +303,7 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (making, "trainings", []),
         (making, "missing", []),
         (checks, "keep", []),
+        (checks, "missing", ["R3"]),
         (page, "text", ""),
         (page, "write", []),
         (tables, "status", ""),
