@@ -15,6 +15,7 @@ MODULES = (
     "evaluation",
     "deform",
     "attention",
+    "recurrence",
     "loading",
     "synthesis",
     "training_step",

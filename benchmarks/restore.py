@@ -84,7 +84,7 @@ def draw(table: pd.DataFrame, title: str) -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", help="name or .safetensors file (default: the default network)")
+    parser.add_argument("--model", help="name or .safetensors file (default: what gains most)")
     parser.add_argument("--sizes", type=float, nargs="+", default=MEGAPIXELS, help="in megapixels")
     parser.add_argument("--out", type=Path, default=paths.results_dir() / "bench")
     chosen = parser.parse_args()

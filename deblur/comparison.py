@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from scipy.stats import spearmanr
 
-from deblur import paths, tables
+from deblur import methods, paths, tables
 
 SCORES = ("psnr_db", "ssim_gauss_rgb", "ssim_matlab_volume", "gain_db")
 
@@ -90,12 +90,12 @@ def by_length(scores: Mapping[tuple[str, int], pd.DataFrame], parts: int = 3) ->
 def printed_psnr() -> pd.DataFrame:
     """PSNR on GoPro as the five papers' tables print it for the networks that are here: network, lowest, highest.
 
-    What tables print of another form of a network (`tables.OTHER_FORM`) is left out.
+    What tables print of another form of a network (`methods.OTHER_FORM`) is left out.
     """
     rows = []
     for paper, (number, column, ours) in PRINTED.items():
         table = tables.printed(paper, number).set_index("method")[column]
-        named = tables.peers(paper, {*tables.NETWORK_OF.values()} - tables.OTHER_FORM.keys())
+        named = tables.peers(paper, {*methods.NETWORK_OF.values()} - methods.OTHER_FORM.keys())
         rows += [(named[method], float(value)) for method, value in table.items() if method in named and value]
         number, column, method = ours
         rows.append((paper, float(tables.printed(paper, number).set_index("method").loc[method, column])))

@@ -27,11 +27,15 @@ from deblur.errors import UsageError, alternatives
 from deblur.evaluation import summarise_protocol
 from deblur.evaluation.complexity import device_name
 from deblur.evaluation.parts import wide
+from deblur.figures.claims import forest
 from deblur.figures.parts import changes
 from deblur.locks import locked
 from deblur.runs import Run, protocol_scores
 from deblur.runs.progress import Trainings, heard
 from deblur.runs.provenance import provenance
+from deblur.study import ledger, page
+from deblur.study.claims import TIERS
+from deblur.study.claims import claims as paper_claims
 from deblur.talk import duration
 
 PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
@@ -175,6 +179,26 @@ def parts(run: Run, scale: str, paper: str) -> dict[str, str]:
     return evaluation.verdicts(table)
 
 
+def claims(scale: str, paper: str) -> None:
+    """Show what the paper claims and what the study says of it, a table of claims and, of each tier, what was measured;
+    and save the table."""
+    from IPython.display import Markdown, display
+
+    rows = ledger.table([paper])
+    listed = [(claim, ledger.of_claim(claim, rows)) for claim in paper_claims(paper)]
+    display(Markdown(page.summary(listed)))
+    said = [
+        {"claim": f"{claim.id}: {claim.claim}", "printed": claim.printed, "verdict": page.said(verdicts)}
+        for claim, verdicts in listed
+    ]
+    tables.save(rows, scale, paper, "claims")
+    display(tables.show(pd.DataFrame(said), "What the paper claims and what came out, at which scale"))
+    for tier, own in rows.groupby("tier", sort=False):
+        if drawn := forest(own):
+            display(Markdown(f"*{str(tier).capitalize()}*: {TIERS[str(tier)].words}."))
+            display(figures.show(drawn, scale, paper, f"claims_{tier}", f"effects measured in {tier}"))
+
+
 PARTS = ("tables/parts.csv", "figures/parts.png")
 """What `parts` saves, where it shows something."""
 
@@ -214,7 +238,7 @@ def finish(
         "runs": [
             {
                 "paper": run.plan.name,
-                "trained_on": run.plan.data.name,
+                "trained_on": " + ".join(part.name for part in (run.plan.data, *run.plan.data.more)),
                 "variant": run.plan.variant,
                 "budget": run.plan.budget,
                 "key": run.plan.key,

@@ -15,8 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from deblur import evaluation, models, paths, runs, writing
 from deblur.data import bench
+from deblur.data.official import DataError
 from deblur.errors import UsageError
 from deblur.evaluation import complexity
+from deblur.photos import dependence
 from deblur.runs import train
 from deblur.runs.run import scoring_device
 from deblur.weights import cards, importing, released
@@ -47,12 +49,11 @@ def rounded(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return halves
 
 
-def release(run: runs.Run, name: str, default: bool = False, overwrite: bool = False) -> Path:
+def release(run: runs.Run, name: str, overwrite: bool = False) -> Path:
     """Round the weights of a finished run, score the rounded ones on its test split, and write the three files.
 
     Args:
         name: of the files, e.g. `attentive-bench`.
-        default: what `deblur restore` takes unless told otherwise, in place of the network that it took before.
         overwrite: whether an earlier release of that name may be replaced; never other files.
 
     Returns:
@@ -73,12 +74,40 @@ def release(run: runs.Run, name: str, default: bool = False, overwrite: bool = F
         writing.delivering(path.with_suffix(".csv"), overwrite) as log_draft,
         writing.delivering(path, overwrite) as draft,
     ):
-        card = replace(_write_weights(run, name, draft), default=default, limits=list(LIMITS))
+        card = replace(_write_weights(run, name, draft), limits=list(LIMITS))
         log_draft.write_text(run.log().to_csv(index=False), encoding="utf-8")
         card_draft.write_text(card.text, encoding="utf-8")
-    if default:
-        _take_default_from_others(name)
     return path
+
+
+def measure(name: str, photos: str = "") -> Path:
+    """Measure how much the result of a network at hand depends on the tile, and write it on its card.
+
+    Args:
+        photos: folder of photographs (default: `paths.photos_dir()`), the largest of which are exposed.
+
+    Returns:
+        The card.
+
+    Raises:
+        UsageError: an unknown name, or a card of an installed package, which is not written into.
+        DataError: if no photograph is large enough.
+    """
+    file, photographs = released.find(name), runs.photographs(photos)
+    if file.parent == paths.weights_dir():
+        paths.release_dir()
+    if not dependence.large_files(photographs):
+        raise DataError(f"no photograph shows {max(dependence.TILES)} px and more; call 'deblur data photographs'")
+    card = replace(cards.read(file), tile=_tile(released.load(file), photographs))
+    writing.write_text(cards.beside(file), card.text)
+    return cards.beside(file)
+
+
+def _tile(network: torch.nn.Module, photographs: bench.Photographs) -> dict | None:
+    """What a card says of tiles; None where no photograph is large enough."""
+    files = dependence.large_files(photographs)
+    restore = evaluation.restorer(network, scoring_device())
+    return dependence.measured(restore, dependence.large_pairs(files)) if files else None
 
 
 def keep_partial(plan: runs.Plan, overwrite: bool = False) -> Path:
@@ -143,13 +172,6 @@ def _write_weights(run: runs.Run, name: str, draft: Path) -> Card:
     return _card(run, name, network, summary, size_mb, paths.file_sha256(draft))
 
 
-def _take_default_from_others(name: str) -> None:
-    """Only cards that a release wrote are changed."""
-    for other, card in released.cards().items():
-        if card.default and other != name and card.name == other and card.recipe is not None:
-            writing.write_text(paths.weights_dir() / f"{other}.json", replace(card, default=False).text)
-
-
 def _card(
     run: runs.Run, name: str, network: torch.nn.Module, scores: dict[str, float], size_mb: float, sha256: str
 ) -> Card:
@@ -171,6 +193,7 @@ def _card(
         training={key: made[key] for key in ("training_seconds", "device", "commit", "dirty", "versions")},
         data=data,
         scores=scores,
+        tile=_tile(network, plan.photographs),
         parts=_parts(run.parts()),
         file_mb=round(size_mb, 3),
         sha256=sha256,

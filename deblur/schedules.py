@@ -34,6 +34,11 @@ def staircase(lr: float, step: int, steps: int, *, every: int, factor: float) ->
     return lr * factor ** (step // every)
 
 
+def held_staircase(lr: float, step: int, steps: int, *, hold: int, every: int, factor: float) -> float:
+    """`lr` for `hold` steps, then times `factor` and again after each `every` steps (DBN)."""
+    return lr * factor ** max((step - hold) // every + 1, 0)
+
+
 def warm_restarts(lr: float, step: int, steps: int, *, epoch: int, floor: float = 0.0) -> float:
     """Cosines over 1, 2, 4, ... epochs, each from `lr` towards `floor`, set once an epoch (RAID-Net, Sec. 4.1).
 
@@ -50,6 +55,7 @@ SCHEDULES: dict[str, Callable[..., float]] = {
     "constant": constant,
     "cosine": cosine,
     "staircase": staircase,
+    "held_staircase": held_staircase,
     "warm_restarts": warm_restarts,
 }
 """Name in a recipe -> learning rate at a step: `(lr, step, steps, **schedule_args)`, steps counted from 0."""

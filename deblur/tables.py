@@ -17,62 +17,23 @@ import numpy as np
 import pandas as pd
 
 from deblur import paths, stale, writing
+from deblur.methods import ELSEWHERE, OTHER_FORM, network_of
 from deblur.weights.cards import Card
 from deblur.weights.released import cards
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler  # needs jinja2, which only notebooks have
 
-NETWORK_OF = {
-    # Scale-recurrent network
-    "SRN": "srn",
-    "SRNet": "srn",
-    "Tao et al. (SRN)": "srn",
-    "SRN + LGCR": "srn_lgcr",
-    "SRN + PVB": "srn_pvb",
-    # Nah et al. 2017
-    "Nah et al.": "mscnn",
-    "MSCNN": "mscnn",
-    "DeepBlur": "mscnn",
-    # Gao et al. 2019
-    "Gao et al.": "pss_nsc",
-    "Gao et al. (PSS-NSC)": "pss_nsc",
-    "PSS-SRN": "pss_nsc",
-    "PNN+NSC": "pss_nsc",
-    "Nested": "pss_nsc",
-    # Zhang et al. 2019
-    "DMPHN": "dmphn",
-    "Zhang et al. (DMPHN)": "dmphn",  # by its size; accuracy and runtime printed there are the stack's
-    "DMPHN(4)": "dmphn_stack4",
-    "Stack(4)-DMPHN": "dmphn_stack4",
-    # Kupyn et al. 2018, 2019
-    "DeblurGAN": "deblurgan",
-    "DeblurGAN-v2": "deblurgan_v2",
-    "DeblurGANv2": "deblurgan_v2",
-    "Kupyn et al. (DeblurGAN-v2)": "deblurgan_v2",
-    # Zhang et al. 2020
-    "DBGAN": "dbgan",
-    "Zhang et al. (Realistic Blurring)": "dbgan",
-    # Park et al. 2020
-    "MT-RNN": "mtrnn",
-    "Park et al. (MT-RNN)": "mtrnn",
-    # 2021
-    "MPRNet": "mprnet",
-    "MIMO-UNet": "mimounet_plus",  # accuracy and size printed for it are those of MIMO-UNet+
-}
-"""Method as tables print it -> network. Rows marked `+` or `*` are trained on other data and stand for no network."""
 
-NETWORK_IN = {("sgenet", "DMPHN"): "dmphn_stack4"}
-"""Paper and method -> network, where a paper means another one than `NETWORK_OF` says: by its accuracy and size."""
-
-OTHER_FORM = {"deblurgan_v2": "measured: MobileNetV2; printed scores: Inception-ResNet-v2"}
-"""Network -> how it differs from the one whose scores are printed beside it, which is not built. Such rows are marked,
-do not count as live, and have no place in an order that is compared with the printed one."""
+def trained_elsewhere(paper: str, table: int) -> dict[str, str]:
+    """The methods of a printed table that are trained on other data than its other rows: method -> network."""
+    listed = printed(paper, table).get("method", ())
+    return {method: ELSEWHERE[paper, method][0] for method in listed if (paper, method) in ELSEWHERE}
 
 
-def network_of(paper: str, method: str) -> str | None:
-    """The network that a paper means by a method."""
-    return NETWORK_IN.get((paper, method), NETWORK_OF.get(method))
+def unmeasured() -> pd.DataFrame:
+    """The printed rows that are not measured below scale `paper`: paper, table, method, reason, reference."""
+    return pd.read_csv(paths.printed_dir() / "unmeasured.csv", keep_default_na=False)
 
 
 def peers(paper: str, networks: Iterable[str]) -> dict[str, str]:
@@ -141,9 +102,18 @@ def beside_printed(
     result = result.join(measurements.rename(columns={column: f"{column}_measured" for column in scores}))
     if reference is not None:
         result = _with_differences(result, reference)
-    forms = {method: OTHER_FORM.get(network_of(paper, method) or "", "") for method in measured}
-    result["note"] = [OURS if method in extra else forms.get(method, PENDING) for method in result["method"]]
+    named = {method: network_of(paper, method) or "" for method in measured} | trained_elsewhere(paper, table)
+    notes = _reasons(paper, table) | {method: OTHER_FORM.get(named[method], "") for method in measured}
+    result["note"] = [OURS if method in extra else notes.get(method, PENDING) for method in result["method"]]
     return result
+
+
+def _reasons(paper: str, table: int) -> dict[str, str]:
+    """Method -> why its row is not measured."""
+    if not (paths.printed_dir() / "unmeasured.csv").is_file():  # a paper may be added without
+        return {}
+    rows = unmeasured().query("paper == @paper and table == @table")
+    return {row.method: f"{PENDING}: {row.reason}" for row in rows.itertuples()}
 
 
 def of_other_form(table: pd.DataFrame) -> pd.Series:
@@ -335,17 +305,25 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def main_column(table: pd.DataFrame) -> str:
+    """The measured column that decides whether a row is live: PSNR, on average or on the first benchmark, if the table
+    prints it; else the first value that it prints, a time, a memory or a size."""
+    names = [name.removesuffix("_printed") for name in table if name.endswith("_printed")]
+    scores = sorted((name for name in names if name.endswith("psnr_db")), key=lambda name: "average" not in name)
+    return f"{[*scores, *names][0].replace('runtime_s', 'runtime_ms')}_measured"
+
+
 def rows_live(folder: Path) -> dict[str, tuple[int, int]]:
-    """Table -> rows that the paper prints and that were measured too, and all rows that it prints."""
+    """Table -> rows that the paper prints and whose main column was measured too, and all rows that it prints."""
     counts = {}
     for path in sorted((folder / "tables").glob("table*.csv")):
         table = pd.read_csv(path)
         in_print = table[table[[name for name in table if name.endswith("_printed")]].notna().any(axis=1)]
-        measured = in_print[[name for name in table if name.endswith("_measured")]]
         # A table of symbols (RAID-Net's first) has counts beside them, in all its rows, and no notes.
-        compared = measured.shape[1] or "note" in table
-        live = (measured.notna().any(axis=1) & ~of_other_form(in_print)).sum() if compared else len(in_print)
-        counts[path.stem] = (int(live), len(in_print))
+        compared = "note" in table or any(name.endswith("_measured") for name in table)
+        column = main_column(table)
+        filled = in_print[column].notna() if column in in_print else pd.Series(not compared, in_print.index)
+        counts[path.stem] = (int((filled & ~of_other_form(in_print)).sum()), len(in_print))
     return counts
 
 

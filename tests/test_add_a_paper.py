@@ -61,14 +61,14 @@ RECIPE = """TOY = {
 
 EDITS = {  # file -> its lines before and after
     "deblur/models/__init__.py": {
-        "    srn,\n)": "    srn,\n    toy,\n)",
+        "    svrnn,\n)": "    svrnn,\n    toy,\n)",
         '    "dmphn": _of(dmphn, ': '    "toy": _of(toy, toy.Toy),\n    "dmphn": _of(dmphn, ',
     },
     "deblur/recipes.py": {
         "def _bench(": f"{RECIPE}def _bench(",
         "        **BASELINES,": '        "toy": TOY,\n        **BASELINES,',
     },
-    "deblur/tables.py": {"    # Nah et al. 2017\n": '    "Toy": "toy",\n    # Nah et al. 2017\n'},
+    "deblur/methods.py": {"    # Nah et al. 2017\n": '    "Toy": "toy",\n    # Nah et al. 2017\n'},
     "deblur/notebooks.py": {'"raidnet")\nNOTEBOOKS': '"raidnet", "toy")\nNOTEBOOKS'},
 }
 ENTRIES = ("import `toy`", '"toy": _of(toy, toy.Toy)', "`TOY`", '"toy": TOY', '"Toy": "toy"', "`PAPERS`")

@@ -29,6 +29,11 @@ COUNTS = {
     "table7_multi_scale": 6_905_527,
     "eq6": 6_905_527,
     "serial_ca_sa": 6_905_527,
+    "attached": 6_905_527,
+    "lambda_1": 6_905_527,
+    "table7_single_scale_gradient_attached": 6_905_527,
+    "without_all_multi_scale": 6_881_251,
+    "without_all_multi_scale_constant": 6_881_251,
 }
 TABLE5 = [name for name in COUNTS if name.startswith("table5_")]
 COUNTS |= {f"{name}_constant": count for name, count in COUNTS.items() if name in TABLE5}

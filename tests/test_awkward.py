@@ -18,7 +18,7 @@ def test_there_are_forty():
 @pytest.mark.parametrize("case", awkward.CASES, ids=lambda case: case.title)
 def test_what_happens(case, tmp_path, monkeypatch, weights):
     monkeypatch.setenv("DEBLUR_WEIGHTS", str(weights))
-    assert case.expected in awkward.happened(case, tmp_path)
+    assert case.expected in awkward.happened(case, tmp_path, "tiny")
 
 
 def test_the_table_here_says_so_too():

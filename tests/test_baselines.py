@@ -30,6 +30,8 @@ COUNTS = {
     "mimounet": (6_807_171, 6.81),
     "mimounet_plus": (16_107_651, 16.107651),
     "mtrnn": (2_635_523, 2.6),
+    "svrnn": (9_227_027, 9.227027),
+    "dbn": (15_305_291, 15.305291),
     "nafnet": (17_111_907, 17.11),
     "nafnet_64": (67_888_835, 67.89),
     "maxim": (22_207_605, 22.2),
@@ -163,6 +165,8 @@ GOPRO = 2103
         ("pss_nsc", 16, 4000 * (GOPRO // 16)),  # that of SRN, whose code drops the rest of an epoch
         ("deblurgan", 1, 300 * 1000),
         ("mprnet", 16, 3000 * -(-GOPRO // 16)),
+        ("svrnn", 20, 200_000),
+        ("dbn", 64, 80_000),
         ("nafnet", 32, 200_000),
         ("nafnet_64", 64, 400_000),
     ],
@@ -173,7 +177,8 @@ def test_epochs_and_batches(name, batch, steps):
 
 def test_augmentations():
     changes = {name: set(paper(name).augment) for name in recipes.BASELINES}
-    assert changes["dmphn"] == changes["pss_nsc"] == set(recipes.recipe("srn", scale="paper").augment) == set()
+    changes["srn"] = set(recipes.recipe("srn", scale="paper").augment)
+    assert not any(changes[name] for name in ("dmphn", "pss_nsc", "svrnn", "srn"))
     assert changes["dmphn_stack4"] == {"turn", "saturation"}
     assert changes["deblurgan"] == {"flip_lr"}
     flips = {"flip_ud", "flip_lr", "rot90"}

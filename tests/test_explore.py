@@ -185,15 +185,16 @@ def test_unfinished_runs_and_those_of_other_code_are_not_shown(store, mini_root)
     assert explore.trained() == []
 
 
-def test_released_weights_come_first_and_the_default_before_all(store, mini_root):
+def test_released_weights_come_first_and_the_best_before_all(store, mini_root):
     finished(runs.Plan(copies.open_data(mini_root), "srn", "paper", "smoke"))
-    for name, default in (("a", False), ("b", True)):
+    for name, gain_db in (("a", 1.0), ("b", 1.5)):
         config = recipes.recipe("attentive", scale="smoke").config
         file = store / "weights" / f"{name}.safetensors"
         file.parent.mkdir(exist_ok=True)
         save_weights(redraw(models.build("attentive", **config)), file)
-        card = {"network": "attentive", "variant": "paper", "scale": "smoke", "config": config, "default": default}
+        card = {"network": "attentive", "variant": "paper", "scale": "smoke", "config": config}
         card |= {"recipe": {"steps": 4}, "sha256": paths.file_sha256(file)}
+        card |= {"scores": {"gain_db": gain_db}, "data": {"fingerprint": "0"}}
         writing.write_text(file.with_suffix(".json"), json.dumps(card))
     found = explore.trained()
     assert [one.label.split(",")[0] for one in found] == ["b: attentive", "a: attentive", "srn"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot
 
-from deblur import tables
+from deblur import methods
 from deblur.figures import simplenet as draw
 
 RNG = np.random.default_rng(11)
@@ -143,7 +143,7 @@ def test_figure1_draws_printed_and_measured_points_apart():
 def test_figure1_marks_what_is_measured_in_another_form():
     names = product(("runtime_ms", "psnr_db", "size_mb"), ("printed", "measured"))
     rows = {f"{name}_{kind}": [1.0, 2.0] for name, kind in names}
-    note = tables.OTHER_FORM["deblurgan_v2"]
+    note = methods.OTHER_FORM["deblurgan_v2"]
     table = pd.DataFrame({"method": ["Kupyn et al. (DeblurGAN-v2)", "Ours"], **rows, "note": [note, ""]})
     left, right = draw.figure1(table, "CPU").axes
     assert [text.get_text() for text in left.texts] == ["DeblurGAN-v2\n1.0 MB", "Ours\n2.0 MB"]

@@ -1,6 +1,7 @@
 """Two steps of every training, and fixed scores, against the golden numbers; what changes them is noticed."""
 
 import json
+from functools import cache
 
 import pytest
 
@@ -14,9 +15,13 @@ CHEAP, OTHER = (Case("attentive", "paper", scale, "tree") for scale in ("smoke",
 ELSEWHERE = {"cpu": "another"}
 
 
+trained = cache(golden.trained)
+"""By the code as it is; each case once for all tests."""
+
+
 @pytest.mark.parametrize("network", models.NETWORKS)
 def test_trainings_come_out_as_golden(network):
-    found = {case.name: golden.trained(case) for case in golden.cases(network)}
+    found = {case.name: trained(case) for case in golden.cases(network)}
     assert not golden.differences(golden.recorded(), found)
 
 
@@ -124,7 +129,7 @@ def test_what_changes_numbers_is_noticed_on_any_machine(change, monkeypatch):
 
 def test_what_changes_bits_only_is_noticed_where_bits_can_be_compared(monkeypatch):
     """Two crops of a batch in the other order: sums differ in their last bits."""
-    recorded = golden.recorded()._replace(machine=golden.machine(), entries={CHEAP.name: golden.trained(CHEAP)})
+    recorded = golden.recorded()._replace(machine=golden.machine(), entries={CHEAP.name: trained(CHEAP)})
     other_order_of_draws(monkeypatch)
     found = {CHEAP.name: golden.trained(CHEAP)}
     assert "other bits" in golden.differences(recorded, found)[0]
@@ -146,7 +151,7 @@ LATE = {other_curriculum: BENCH, other_switch: Case("raidnet", "paper", "paper",
 def test_what_only_long_trainings_meet_is_noticed_too(change, monkeypatch):
     """Where bits cannot be compared, first steps are all that is."""
     case = LATE[change]
-    recorded = golden.recorded()._replace(machine=golden.machine(), entries={case.name: golden.trained(case)})
+    recorded = golden.recorded()._replace(machine=golden.machine(), entries={case.name: trained(case)})
     change(monkeypatch)
     (said,) = golden.differences(recorded, {case.name: golden.trained(case)})
     assert "other bits" in said
@@ -172,7 +177,9 @@ def written(tmp_path, monkeypatch):
     for place in ("project_root", "bundled_dir"):
         monkeypatch.setattr(golden.paths, place, lambda: tmp_path)
     (tmp_path / "results").mkdir()
-    golden.write()
+    with monkeypatch.context() as context:
+        context.setattr(golden, "trained", trained)
+        golden.write()
     return golden.recorded()
 
 

@@ -16,6 +16,7 @@ from deblur import cli, evaluation, models, notebooks, paths, planning, recipes,
 from deblur.data import bench, bundled, copies, debian, leaves, official, packing, synthesis
 from deblur.evaluation.parts import COLUMNS
 from deblur.photos import files as photos
+from deblur.study import checks, making, page
 from deblur.weights import cards, checkpoints, fetching, importing, released, tensors
 
 OF_RUNS = {
@@ -174,7 +175,10 @@ COMMANDS = {
         "network": NETWORK,
         "name": ("one => two", {"release.name": "two"}),
         "--overwrite": ("--overwrite", {"release.overwrite": True}),
-        "--default": ("--default", {"release.default": True}),
+    },
+    "weights measure radn": {
+        "name": ("radn => srn", {"measure.name": "srn"}),
+        "--photos": ("--photos there", {"measure.photos": "there"}),
     },
     "weights partial radn": {
         **OF_RUNS,
@@ -186,6 +190,19 @@ COMMANDS = {
         "--scale": ("--scale smoke", {"reproduce.scale": "smoke"}),
         "--data": ("--data there", {"reproduce.data_root": "there"}),
         "--seed": ("--seed 7", {"reproduce.seed": 7}),
+    },
+    "study": {
+        "papers": ("radn raidnet", {"make.papers": ("radn", "raidnet"), "asked.papers": ("radn", "raidnet")}),
+        "--tier": ("--tier depth", {"make.tiers": ("depth",), "asked.tiers": ("depth",)}),
+        "--seeds": ("--seeds 2", {"make.seeds": 2, "trainings.seeds": 2}),
+        "--hours": ("--hours 1.5", {"make.hours": 1.5}),
+        "--processes": ("--processes 3", {"make.processes": 3}),
+        "--dry-run": ("--dry-run", {"missing": True}),
+        "--checks": ("--checks", {"keep": True}),
+    },
+    "claims": {
+        "papers": ("radn raidnet", {"text.papers": ("radn", "raidnet")}),
+        "--write": ("--write", {"write": True}),
     },
     "status": {"--write": ("--write", {"write_status": True}), "--json": ("--json", {"prints JSON": True})},
     "weights list": {"--json": ("--json", {"prints JSON": True})},
@@ -277,9 +294,17 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (fetching, "fetch", Path("w.safetensors")),
         (runs, "is_complete", True),
         (release, "release", Path("w.safetensors")),
+        (release, "measure", Path("w.json")),
         (release, "keep_partial", Path("w.safetensors")),
         (notebooks, "reproduce", []),
         (tables, "write_status", None),
+        (making, "make", None),
+        (making, "asked", []),
+        (making, "trainings", []),
+        (making, "missing", []),
+        (checks, "keep", []),
+        (page, "text", ""),
+        (page, "write", []),
         (tables, "status", ""),
         (tables, "reproduced", []),
         (tables, "released_cards", {}),

@@ -20,6 +20,8 @@ COUNTS = {
     "table2_plus": 20_466_974,
     "table2_single_stage": 2_528_739,
     "table2_double_stage": 5_057_478,
+    "single_stage_equal": 5_222_521,
+    "without_ssim": 5_122_206,
     "c20": 8_000_030,
     "plain_block": 3_443_334 + 64_728,
     "plain_double_stage": 3_443_334,

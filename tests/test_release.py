@@ -4,10 +4,12 @@ import json
 import multiprocessing
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors.torch import load_file
 
 from deblur import cli, evaluation, models, paths, release, runs, tables
@@ -17,11 +19,9 @@ from deblur.runs import pool, provenance, train
 from deblur.weights import released
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, mini_root):
-    """A finished training at smoke size: a few steps on the very pairs that are scored, so that it gains."""
-    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
+@pytest.fixture(scope="module")
+def trained(mini_root):
+    """A network of smoke size after a few steps on the very pairs that are scored, so that it gains."""
     plan = runs.Plan(copies.open_data(mini_root), "attentive", scale="smoke")
     network = plan.network()
     blurred, sharp = (torch.stack(images) for images in zip(*(_tensors(pair) for pair in plan.data.pairs("test", 4))))
@@ -30,7 +30,16 @@ def run(tmp_path, monkeypatch, mini_root):
         optimiser.zero_grad()
         F.mse_loss(network(blurred)[0], sharp).backward()
         optimiser.step()
-    plan.files.write_weights(network)
+    return network
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, mini_root, trained):
+    """A finished training at smoke size, which gains."""
+    monkeypatch.setenv("DEBLUR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
+    plan = runs.Plan(copies.open_data(mini_root), "attentive", scale="smoke")
+    plan.files.write_weights(trained)
     plan.files.write_text("log.csv", "step,loss,val_psnr_db\n6,0.25,\n12,0.125,21.5\n")
     record = provenance.provenance() | {"device": "nowhere", "training_seconds": 1.0, "continued": False}
     plan.files.write_json("provenance.json", record)
@@ -86,13 +95,17 @@ def test_notebooks_take_released_weights_instead_of_training(run, tmp_path, monk
     assert json.loads((run.plan.folder / "recipe.json").read_text()) == run.plan.content
 
 
-def test_the_card_says_where_weights_come_from(run):
-    card = json.loads(release.release(run, "tiny", default=True).with_suffix(".json").read_text())
+def test_the_card_says_where_weights_come_from_and_what_tiles_change(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEBLUR_PHOTOS", str(tmp_path / "photographs"))
+    (tmp_path / "photographs").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (140, 1420, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photographs" / "wide.png")
+    card = json.loads(release.release(run, "tiny").with_suffix(".json").read_text())
     assert (card["network"], card["scale"], card["precision"]) == ("attentive", "smoke", "float16")
     assert card["parameters"] == sum(p.numel() for p in run.network().parameters())
     assert card["recipe"]["key"] == run.plan.key
     assert card["data"]["tested_on"] == card["data"]["trained_on"] == "mini gopro (blur)"
-    assert card["default"] is True
+    assert card["tile"]["pairs"] == 1
     assert pd.read_csv(paths.weights_dir() / "tiny.csv").equals(run.log())
     assert any("defocus" in limit for limit in card["limits"])
 
@@ -138,13 +151,6 @@ def test_what_an_unfinished_training_has_learnt_is_kept_and_gone_on_from(run, tm
         release.keep_partial(plan, overwrite=True)
 
 
-def test_a_new_default_takes_the_place_of_the_old_one(run):
-    first, second = (release.release(run, name, default=True).with_suffix(".json") for name in ("one", "two"))
-    third = release.release(run, "three").with_suffix(".json")
-    assert [json.loads(path.read_text())["default"] for path in (first, second, third)] == [False, True, False]
-    assert released.find().stem == "two"
-
-
 def test_too_large_files_leave_nothing(run, monkeypatch):
     monkeypatch.setattr(release, "LARGEST_MB", 0.001)
     with pytest.raises(ValueError, match="train smaller widths"):
@@ -169,9 +175,8 @@ def test_the_command_releases_finished_trainings_only(run, capsys, monkeypatch):
     assert "holds no finished training" in capsys.readouterr().err
     monkeypatch.setattr(runs, "is_complete", lambda plan: plan.key == run.plan.key)
     monkeypatch.setattr(copies, "open_data", lambda *_, **__: run.plan.data)
-    assert cli.main([*command, "--default"]) == 0
+    assert cli.main(command) == 0
     card = json.loads((paths.weights_dir() / "tiny.json").read_text())
-    assert card["default"] is True
     assert card["scores"]["gain_db"] > 0
 
 

@@ -203,6 +203,7 @@ def test_tiles_too_small_for_their_margin(tile, margin):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("DEBLUR_IMPORTED", str(tmp_path / "imported"))
     return tmp_path / "weights"
 
 
@@ -222,16 +223,66 @@ def test_half_precision_becomes_float32_and_nothing_else_changes(folder):
         assert torch.equal(found[name], half.float())
 
 
-def test_a_name_a_path_or_the_default(folder, tmp_path):
+def scored(gain_db, fingerprint="fixed"):
+    """What a card says of a network's gain, and on which pairs it was measured."""
+    data = {"tested_on": "bench gopro (blur)"} | ({"fingerprint": fingerprint} if fingerprint else {})
+    return {"scores": {"gain_db": gain_db}, "data": data}
+
+
+def test_a_name_or_a_path(folder, tmp_path):
     for seed, name in enumerate(("b", "a", "c")):
-        awkward.tiny_release(folder, name, seed, default=name == "c")
+        awkward.tiny_release(folder, name, seed)
     elsewhere = awkward.tiny_release(tmp_path / "elsewhere", "d")
+    imported = [awkward.tiny_release(tmp_path / "imported", name) for name in ("b", "e")]
     assert list(released.cards()) == ["a", "b", "c"]
+    assert [file.stem for file in released.at_hand()] == ["a", "b", "c", "e"]
     assert released.find("b") == folder / "b.safetensors"
+    assert released.find("e") == imported[1]
+    assert released.find(imported[0]) == imported[0]
     assert released.find(elsewhere) == released.find(str(elsewhere)) == elsewhere
-    assert released.find() == folder / "c.safetensors"
-    rewrite(folder / "c.json", default=False)
-    assert released.find() == folder / "a.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("networks", "imported", "best", "why"),
+    [
+        ({"a": None}, {}, "a", "the only network at hand"),
+        ({"b": None, "a": None}, {}, "a", "the first of 2 networks at hand, since none has scores that compare"),
+        ({"a": 1.0, "b": 1.5}, {}, "b", "gains most of the 2 networks at hand, +1.50 dB on full-size motion blur"),
+        ({"a": 1.0}, {"m": 5.25}, "m", "gains most of the 2 networks at hand, +5.25 dB on full-size motion blur"),
+        ({"a": -0.5}, {"m": None}, "a", "gains most of the 1 of 2 networks at hand whose scores compare, -0.50 dB "),
+        ({"a": None}, {"m": None}, "a", "the first of 2 networks at hand"),
+    ],
+)
+def test_what_gains_most_is_taken_and_why_is_said(networks, imported, best, why, folder, tmp_path):
+    for place, gains in ((folder, networks), (tmp_path / "imported", imported)):
+        for name, gain_db in gains.items():
+            awkward.tiny_release(place, name, **({} if gain_db is None else scored(gain_db)))
+    assert released.find().stem == best
+    first, second = released.reasons()
+    assert first.startswith(f"{best}: {why}")
+    assert "'deblur weights fetch maxim'" in second
+
+
+def test_gains_on_other_pairs_do_not_count(folder, tmp_path):
+    """Neither those without a fingerprint, nor those of a set of pairs that fewer networks were measured on."""
+    for name, card in {"a": scored(1.0), "b": scored(1.2), "c": scored(4.0, "other"), "d": scored(5.0, "")}.items():
+        awkward.tiny_release(folder, name, **card)
+    awkward.tiny_release(tmp_path / "imported", "m", **scored(9.0, "other still"))
+    assert released.find().stem == "b"
+    assert "the 2 of 5 networks at hand whose scores compare, +1.20 dB" in released.reasons()[0]
+
+
+def test_imported_weights_that_nobody_scored_are_never_taken_unasked(folder, tmp_path):
+    file = awkward.tiny_release(tmp_path / "imported", "m")
+    with pytest.raises(UsageError, match=r"nothing is known of how much imported weights gain; choose .* name: m"):
+        released.find()
+    assert released.find("m") == file
+
+
+def test_who_has_maxim_is_told_of_nothing_better(folder, tmp_path):
+    awkward.tiny_release(tmp_path / "imported", "m", network="maxim")
+    awkward.tiny_release(folder, "a")
+    assert len(released.reasons()) == 1
 
 
 def test_imported_weights_have_no_configuration_but_that_of_the_paper(tmp_path):
@@ -249,7 +300,7 @@ def test_wrong_names_cards_and_weights_are_told_apart(folder, tmp_path):
         released.load()
     file = awkward.tiny_release(folder)
     card, content = file.with_suffix(".json"), file.read_bytes()
-    with pytest.raises(ValueError, match=r"no weights are called 'big'; .*weights holds tiny"):
+    with pytest.raises(ValueError, match="no weights are called 'big'; at hand are tiny"):
         released.load("big")
     with pytest.raises(ValueError, match=r"gone\.safetensors: no such file"):
         released.load(tmp_path / "gone.safetensors")
@@ -282,11 +333,9 @@ def damage(card, how):
 
 
 @pytest.mark.parametrize("how", ["gone", "a folder", "cut", "not text", "a list"])
-@pytest.mark.parametrize("default", ["the damaged one", "another", "none"])
-def test_a_damaged_card_blocks_no_other_network(how, default, folder, caplog):
-    for name in ("a", "b", "c"):
-        wanted = {"the damaged one": "b", "another": "c", "none": ""}[default]
-        awkward.tiny_release(folder, name, default=name == wanted)
+def test_a_damaged_card_blocks_no_other_network(how, folder, caplog):
+    for name, gain_db in (("a", 1.0), ("b", 3.0), ("c", 2.0)):
+        awkward.tiny_release(folder, name, **scored(gain_db))
     damage(folder / "b.json", how)
     (folder / ".c-1234.safetensors").write_bytes(b"")  # the draft of a release that was killed
     assert list(released.cards()) == ["a", "c"]
@@ -299,14 +348,11 @@ def test_a_damaged_card_blocks_no_other_network(how, default, folder, caplog):
     with pytest.raises(ValueError, match=r"b\.(safetensors|json).*(copy it again|go with the card)") as found:
         released.load("b")
     assert not isinstance(found.value, UsageError)
-    assert released.find() == folder / ("c.safetensors" if default == "another" else "a.safetensors")
-    said = [record.message for record in caplog.records]
-    if default == "another":
-        assert not said
-    else:
-        assert len(said) == 1
-        assert "may be the card of the default network: a is taken instead" in said[0]
-    with pytest.raises(UsageError, match=r"no weights are called 'x'; .* holds a, c"):
+    assert released.find() == folder / "c.safetensors"
+    assert released.reasons()[0].startswith("c: gains most of the 2 networks at hand")
+    (record,) = caplog.records
+    assert "It may gain more: c is taken instead" in record.message
+    with pytest.raises(UsageError, match="no weights are called 'x'; at hand are a, c"):
         released.find("x")
 
 

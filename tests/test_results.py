@@ -39,7 +39,8 @@ def test_results_come_from_present_code(path):
     record = json.loads(path.read_text())
     assert record["data"]["fingerprint"] == copies.open_data(scale=record["scale"]).fingerprint
     for entry in record["runs"]:
-        data = copies.open_data(name=entry["trained_on"], scale=record["scale"])
+        trained_on = entry["trained_on"].split(" + ")
+        data = copies.united(*(copies.open_data(name=name, scale=record["scale"]) for name in trained_on))
         plan = runs.Plan(data, entry["paper"], entry["variant"], record["scale"], entry["budget"], entry["seed"])
         # The photographs themselves are not here; what they were is written in the record.
         plan.__dict__["photographs"] = SimpleNamespace(fingerprint=entry.get("photographs"))

@@ -22,6 +22,10 @@ COUNTS = {
     "without_cem": 16_665_554,
     "without_cem_concat": 16_760_018,
     "cem_no_guidance": 17_888_978,
+    "attention_from_input": 19_543_970,
+    "undilated": 19_543_970,
+    "without_sam": 19_543_970 - 96 * 96 - 2 * 3 * 96 + 9 * 3 * 96,
+    "without_edge_loss": 19_543_970,
     "cem_unsupervised": 19_543_970,
     "loss_three": 19_543_970,
     "without_csam": 19_484_834,
@@ -244,7 +248,7 @@ def test_skips_without_cem():
 
 
 def test_cem_with_identity_adds_its_features():
-    literal, added = (redraw(CEM(6, coarser=True, identity=identity)) for identity in (False, True))
+    literal, added = (redraw(CEM(6, coarser=True, identity=identity, guide="prediction")) for identity in (False, True))
     features, coarser = torch.randn(2, 1, 6, 4, 5)
     image = torch.rand(1, 3, 4, 5)
     with torch.no_grad():
@@ -305,7 +309,7 @@ def test_the_papers_start_is_pytorchs():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"rdm": "dense"}, "rdm 'dense'.*recursive, parallel_sum, concat"),
+        ({"rdm": "dense"}, "rdm 'dense'.*recursive, undilated, parallel_sum, concat"),
         ({"cem": "none"}, "cem 'none'.*full, no_guidance, concat, sum"),
         ({"csam": "max"}, "csam 'max'.*csam, csff, concat, sum, none"),
         ({"stages": 3}, "stages 3.*1, 2"),
@@ -316,3 +320,37 @@ def test_the_papers_start_is_pytorchs():
 def test_bad_settings(overrides, message):
     with pytest.raises(ValueError, match=message):
         build("sgenet", **SMALL | overrides)
+
+
+# ------------------------------------------------------------------------------------------------- controls
+
+
+def test_attention_is_made_from_the_prediction_or_as_a_control_from_the_input():
+    features, coarser = torch.randn(2, 1, 6, 4, 5)
+    image = torch.rand(1, 3, 4, 5)
+    for guide in ("prediction", "input"):
+        cem = redraw(CEM(6, coarser=True, identity=False, guide=guide))
+        with torch.no_grad():
+            refined, restored = cem(features, image, coarser)
+            merged = cem.merge(torch.cat([features, coarser], 1))
+            fused = cem.fuse(torch.cat([cem.residual_features(cem.residual(merged)), merged], 1))
+            seen = {"prediction": restored, "input": image}[guide]
+            expected = torch.sigmoid(cem.attention[0](seen)) * fused
+        torch.testing.assert_close(refined, expected)
+        assert not torch.allclose(restored, image)
+
+
+def test_controls_lack_dilations_and_attention_between_stages():
+    small = {"widths": (6, 9, 12), "rdms": 1}
+
+    def rates(variant):
+        network = build("sgenet", variant, **small)
+        return {layer.dilation for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)}
+
+    assert rates("paper") == {(1, 1), (2, 2), (3, 3)}
+    assert rates("undilated") == {(1, 1)}
+    between = build("sgenet", "without_sam", **small).sam
+    features, image = torch.randn(1, 6, 8, 8), torch.rand(1, 3, 8, 8)
+    passed, restored = between(features, image)
+    assert passed is features
+    torch.testing.assert_close(restored, image + F.conv2d(features, between.image.weight, padding=1))

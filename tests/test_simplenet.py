@@ -11,6 +11,7 @@ from conftest import redraw
 from torch import nn
 from torchvision.ops import deform_conv2d
 
+from deblur import recipes
 from deblur.evaluation.complexity import on_meta, parameters, sizes
 from deblur.models import build, simplenet, srn
 from deblur.models.deform import DeformConv2d
@@ -28,6 +29,9 @@ COUNTS = {
     "no_context": 6_263_448,
     "joint_mean1": 6_264_247,
     "channel": 6_264_247,
+    "table3_baseline3_equal": 7_939_161,
+    "without_conv1d": 6_264_247 - 3 * (64 * 3 + 64 + 1),
+    "without_raw_residual": 6_264_247 - 28,
 }
 
 
@@ -474,3 +478,37 @@ def test_config_is_frozen_and_of_paper_size():
     assert replace(config, rank=2).rank == 2
     with pytest.raises(AttributeError):
         config.rank = 3
+
+
+# ------------------------------------------------------------------------------------------------- controls
+
+
+def test_without_its_convolutions_lgcr_weighs_by_pooled_vectors():
+    x = torch.randn(2, 3, 4, 5)
+    network = build("simplenet", "without_conv1d", widths=(4, 8, 12))
+    raw = GCRW(conv1d=False).raw(x)
+    expected = torch.einsum("nc,nh,nw->nchw", x.mean((2, 3)), x.mean((1, 3)), x.mean((1, 2)))
+    torch.testing.assert_close(raw, expected)
+    assert not [name for name, _ in network.context.gcrw.named_parameters()]
+    plain = build("simplenet", "without_raw_residual", widths=(4, 8, 12)).context
+    x = torch.randn(1, 12, 4, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(plain(x), x + x * plain.gcrw(x))
+
+
+def test_blocks_in_the_places_of_pvbs_make_a_network_of_its_size():
+    config = recipes.recipe("simplenet").config
+    size, equal = (parameters(on_meta("simplenet", v, **config)) for v in ("paper", "table3_baseline3_equal"))
+    assert equal == pytest.approx(size, rel=0.02)
+    widths = {
+        block.conv1.out_channels / block.conv1.in_channels
+        for block in build("simplenet", "table3_baseline3_equal", widths=(10, 20, 30)).modules()
+        if isinstance(block, RB)
+    }
+    assert widths == {1.0, 1.3}
+
+
+def test_one_stage_of_raidnet_has_the_size_of_two():
+    config = recipes.recipe("raidnet").config
+    size, equal = (parameters(on_meta("raidnet", v, **config)) for v in ("paper", "single_stage_equal"))
+    assert equal == pytest.approx(size, rel=0.05)

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 
-from deblur import paths, tables
+from deblur import methods, models, paths, tables
 
 PRINTED = {
     "attentive/table1.csv": "93a1f5d9983bdc41",
@@ -31,7 +31,8 @@ PRINTED = {
     "radn/table1.csv": "5478af9b8bfc1556",
     "radn/table2.csv": "dbd7be353c3c656e",
     "sgenet/table1.csv": "a9181ea23ce5340b",
-    "comparison/sizes.csv": "f197fb7d5872bc03",
+    "unmeasured.csv": "fc72208ce88115f7",
+    "comparison/sizes.csv": "9b772e742add7988",
 }
 
 
@@ -39,6 +40,7 @@ def test_printed_tables_are_frozen():
     found = {
         path.relative_to(paths.printed_dir()).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         for path in paths.printed_dir().rglob("*.csv")
+        if path.stem not in ("claims", "contrasts")  # see test_claims
     }
     assert found == PRINTED
 
@@ -161,7 +163,7 @@ def test_status_counts_rows_and_write_status_replaces_only_the_table(tmp_path, m
     folder = tmp_path / "results" / "mini" / "attentive"
     (folder / "tables").mkdir(parents=True)
     rows = {"psnr_db_printed": [1.0, 2.0, None], "psnr_db_measured": [1.0, None, 2.0]}  # the last is ours
-    rows["runtime_ms_measured"] = [None, None, 3.0]  # one measured cell makes a row live
+    rows["runtime_ms_measured"] = [None, 3.0, 3.0]  # a time beside an empty main column makes no row live
     pd.DataFrame(rows).to_csv(folder / "tables" / "table1.csv")
     pd.DataFrame({"psnr_db_printed": [1.0], "ssim_measured": [None]}).to_csv(folder / "tables" / "table2.csv")
     pd.DataFrame({"equations_printed": ["n", "> n"], "rank": [1, 2]}).to_csv(folder / "tables" / "table3.csv")
@@ -179,9 +181,10 @@ def test_status_counts_rows_and_write_status_replaces_only_the_table(tmp_path, m
 
 
 def test_peers_are_the_printed_methods_that_have_a_network():
-    everything = set(tables.NETWORK_OF.values())
+    everything = set(methods.NETWORK_OF.values())
     assert tables.peers("attentive", everything) == {
         "Nah et al.": "mscnn",
+        "Zhang et al.": "svrnn",
         "SRN": "srn",
         "Gao et al.": "pss_nsc",
         "DMPHN": "dmphn",
@@ -216,8 +219,9 @@ MARKED = "measured: MobileNetV2; printed scores: Inception-ResNet-v2"
     ],
 )
 def test_a_row_that_is_measured_in_another_form_than_printed_is_marked_and_not_live(paper, table, method, tmp_path):
-    other = next(name for name in tables.printed(paper, table)["method"] if tables.network_of(paper, name) == "srn")
-    rows = {method: {"psnr_db": 28.0}, other: {"psnr_db": 29.0}}
+    other = next(name for name in tables.printed(paper, table)["method"] if methods.network_of(paper, name) == "srn")
+    main = tables.main_column(tables.beside_printed(paper, table, {})).removesuffix("_measured")
+    rows = {method: {main: 28.0, "psnr_db": 28.0}, other: {main: 29.0, "psnr_db": 29.0}}
     found = tables.beside_printed(paper, table, rows)
     notes = found.set_index("method")["note"]
     assert notes[method] == MARKED
@@ -234,9 +238,7 @@ def test_a_row_that_is_measured_in_another_form_than_printed_is_marked_and_not_l
 
 
 def test_every_network_of_the_tables_is_built():
-    from deblur import models
-
-    assert {*tables.NETWORK_OF.values(), *tables.NETWORK_IN.values()} <= set(models.NETWORKS)
+    assert {*methods.NETWORK_OF.values(), *methods.NETWORK_IN.values()} <= set(models.NETWORKS)
 
 
 def test_rows_without_any_measurement_are_not_live(tmp_path):
@@ -248,3 +250,76 @@ def test_rows_without_any_measurement_are_not_live(tmp_path):
     symbols.to_csv(tmp_path / "tables/table3.csv", index=False)
     printed = {number: len(tables.printed("attentive", number)) for number in (1, 2)}
     assert tables.rows_live(tmp_path) == {"table1": (2, printed[1]), "table2": (0, printed[2]), "table3": (2, 2)}
+
+
+# ------------------------------------------------------------------------------------------------- which rows are live
+
+PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
+OURS = re.compile(r"(RADN\d|(Ours|RADN|RAID-Net|SGENet)\b.*)")
+"""Methods of the five papers, in tables that hold others too."""
+WHOLE = {"attentive": (4, 5, 6, 7), "radn": (2,), "simplenet": (3, 4, 5, 6), "raidnet": (1, 2)}
+"""Tables of a paper's own variants and modules."""
+
+
+def printed_rows():
+    for paper in PAPERS:
+        for path in sorted((paths.printed_dir() / paper).glob("table*.csv")):
+            table = int(path.stem.removeprefix("table"))
+            listed = pd.read_csv(path, dtype=str)
+            for method in listed["method"] if "method" in listed else listed["blur_type"]:
+                yield paper, table, method
+
+
+def is_measured(paper, table, method):
+    """Whether notebooks have what measures a row at mini: the main column of its table."""
+    own = table in WHOLE.get(paper, ()) or OURS.fullmatch(method) or method == "Input"
+    network = tables.trained_elsewhere(paper, table).get(method) or methods.network_of(paper, method)
+    if network in methods.OTHER_FORM:
+        return False
+    return bool(own or network in models.NETWORKS or (paper, method) in methods.UNLEARNT)
+
+
+def test_of_131_printed_rows_113_are_live_13_have_a_reason_and_5_measure_another_form():
+    rows = [*printed_rows()]
+    reasons = {(row.paper, row.table, row.method): row for row in tables.unmeasured().itertuples()}
+    live = [row for row in rows if is_measured(*row) and row not in reasons]
+    other = [row for row in rows if methods.network_of(*row[::2]) in methods.OTHER_FORM]
+    other += [("raidnet", 4, "DeblurGANv2*")]
+    assert reasons.keys() <= {*rows}
+    assert {*live, *reasons, *other} == {*rows}
+    assert (len(rows), len(live), len(reasons), len(other)) == (131, 113, 13, 5)
+    assert not [row for row in reasons if is_measured(*row) and row[2] != "RADN2"]  # which is a variant here
+    for row in reasons.values():
+        assert len(row.reason) > 10
+        assert row.reference
+
+
+def test_the_main_column_is_psnr_or_the_first_that_is_printed():
+    expected = {
+        ("attentive", 1): "psnr_db",
+        ("attentive", 3): "average_psnr_db",
+        ("raidnet", 3): "gopro_psnr_db",
+        ("raidnet", 4): "realblur_j_psnr_db",
+        ("raidnet", 5): "runtime_ms",
+        ("simplenet", 2): "psnr_db",
+        ("simplenet", 4): "runtime_ms",
+        ("simplenet", 6): "memory_mib",
+    }
+    for (paper, number), name in expected.items():
+        assert tables.main_column(tables.beside_printed(paper, number, {})) == f"{name}_measured"
+
+
+def test_a_row_without_a_network_says_why():
+    notes = tables.beside_printed("sgenet", 1, {}).set_index("method")["note"]
+    assert notes["SAPHNet"].startswith("printed only: content-adaptive")
+    assert notes["SRN"] == tables.PENDING
+    starred = tables.beside_printed("raidnet", 4, {"DeblurGANv2*": {}, "SRNet*": {}}).set_index("method")["note"]
+    assert starred["DeblurGANv2*"] == methods.OTHER_FORM["deblurgan_v2"]
+    assert starred["SRNet*"] == ""
+
+
+def test_rows_trained_elsewhere_are_no_peers():
+    assert tables.trained_elsewhere("attentive", 3)["SRN+"] == "srn"
+    assert tables.trained_elsewhere("attentive", 1) == {}
+    for paper, method in methods.ELSEWHERE:
+        assert method not in tables.peers(paper, models.NETWORKS)

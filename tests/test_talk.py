@@ -109,6 +109,20 @@ def test_the_document_of_weights_has_one_default(capsys):
     assert {one["name"] for one in found} == {path.stem for path in paths.weights_dir().glob("*.safetensors")}
     assert [one["name"] for one in found if one["default"]] == ["attentive"]
     assert all(one["gain_db"] > 0 for one in found)
+    assert not any(one["imported"] for one in found)
+
+
+def test_imported_weights_are_listed_with_what_they_were_trained_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DEBLUR_IMPORTED", str(tmp_path))
+    card = {"scores": {"gain_db": 9.0}, "data": {"trained_on": "GoPro, train"}, "imported": "2026-01-01"}
+    tiny_release(tmp_path, "theirs", **card)
+    lines, _ = said(["weights", "list"], capsys)
+    (row,) = [line for line in lines if line.split()[:1] == ["theirs"]]  # without a star: on which pairs is not said
+    assert "+9.00 dB  GoPro, train" in row
+    (row,) = [line for line in lines if line.split()[:1] == ["radn"]]
+    assert "5 bundled scenes, 88 photographs" in row
+    (one,) = [one for one in json.loads("\n".join(said(["weights", "list", "--json"], capsys)[0])) if one["imported"]]
+    assert (one["name"], one["trained_on"], one["default"]) == ("theirs", "GoPro, train", False)
 
 
 # ------------------------------------------------------------------------------------------------------------- weights
@@ -141,6 +155,8 @@ def photos(tmp_path, monkeypatch):
 
 def test_each_photograph_gets_a_line_that_says_where_and_with_what(photos, capsys):
     lines, errors = said(["restore", photos, "-o", "out", "--compare"], capsys)
+    assert errors[0] == "deblur: tiny: the only network at hand"
+    assert errors[1].startswith("deblur: better on real blur: MAXIM-3S")
     for name, line in zip("ab", lines, strict=True):
         wrote = rf"wrote out/{name}\.png and {name}-compare\.jpg with tiny, \d+\.\d s"
         assert re.fullmatch(wrote, line), line
@@ -148,8 +164,9 @@ def test_each_photograph_gets_a_line_that_says_where_and_with_what(photos, capsy
 
 
 def test_results_go_to_a_folder_of_their_own_unless_told_otherwise(photos, capsys):
-    lines, _ = said(["restore", photos / "a.png"], capsys)
+    lines, errors = said(["restore", photos / "a.png", "--model", "tiny"], capsys)
     assert lines[0].startswith("wrote restored/a.png with tiny, ")
+    assert not errors  # whoever names a network is told of no other
     lines, _ = said(["restore", photos, "--overwrite"], capsys)
     assert sorted(path.name for path in (photos.parent / "here" / "restored").iterdir()) == ["a.png", "b.png"]
     assert sorted(path.name for path in photos.iterdir()) == ["a.png", "b.png"]

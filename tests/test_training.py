@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -221,6 +222,41 @@ def test_seconds_of_all_calls_are_added_up_by_device(tmp_path, monkeypatch):
     how = (losses.attentive, schedules.polynomial, RECIPE, Batches(Noise(), 8, 2, 0), keeper)
     training.train(tiny(), *how, fabric=Fabric(accelerator="cpu", devices=1), device="other")
     assert keeper.seconds == {"": 20, "other": 20}
+
+
+@pytest.mark.parametrize("call", range(1, 13))
+def test_snapshots_are_those_of_their_steps_and_of_the_best_however_often_it_stopped(tmp_path, call):
+    recipe = replace(RECIPE, average=0.5, checkpoint_every=3, validate_every=3)
+    scores = iter([0.0, 2.0, 2.0, 1.0])
+    seen = []
+
+    def look(network):
+        seen.append({name: value.clone() for name, value in network.state_dict().items()})
+        return {"psnr_db": next(scores)}
+
+    def train(folder, validating, on_step=None):
+        batches, network = Batches(Noise(), recipe.crop, recipe.batch, 0), tiny()
+        keeper = store.Snapshots(store.Folder(folder, "test"), steps=(3, 9))
+        progress = partial(stepping, on_step) if on_step else iter
+        fabric = Fabric(accelerator="cpu", devices=1)
+        how = (losses.attentive, schedules.polynomial, recipe, batches, keeper, validating, fabric, progress)
+        training.train(network, *how)
+
+    train(tmp_path / "whole", look)
+    names = {store.snapshot(name): step for name, step in (("best", 6), (3, 3), (9, 9))}
+    for name, step in names.items():
+        weights = load_file(tmp_path / "whole" / name)
+        assert all(torch.equal(weights[entry], value) for entry, value in seen[step // 3 - 1].items())
+
+    def again(network):  # by step, since a step may be looked at twice
+        state = [torch.equal(one["first.weight"], network.state_dict()["first.weight"]) for one in seen]
+        return {"psnr_db": [0.0, 2.0, 2.0, 1.0][state.index(True)]}
+
+    with suppress(KeyboardInterrupt):
+        train(tmp_path / "stopped", again, raising_at(call))
+    train(tmp_path / "stopped", again)
+    for name in names:
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_two_runs_with_one_seed_are_equal_and_seeds_differ(tmp_path, uninterrupted):

@@ -4,7 +4,7 @@ import inspect
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from multiprocessing import Value
 
 import numpy as np
@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 from deblur import evaluation, losses, models, recipes, runs, schedules, source, training
-from deblur.data import bench, blur, copies, loading, mini
+from deblur.data import bench, blur, copies, ladder, loading, mini, video
 from deblur.losses import LOSSES
 from deblur.runs import Plan, pool, train, wiring
 from deblur.schedules import SCHEDULES
@@ -153,8 +153,10 @@ def test_the_first_batch_is_that_of_seed_crop_edge_and_augmentation(source, data
     how = {"crop": 40, "batch": 6, "seed": 5, "edge": 0.5, "augment": ("rot90", "flip_lr")}
     wanted = {
         "tree": lambda: loading.Batches(loading.Tree(data.pairs("train")), **how),
+        "video": lambda: video.Batches(video.Windows(data.pairs("train"), 1), **how),
         "synthesis": lambda: loading.Batches(loading.Synthesis(), **how),
         "photographs": lambda: bench.Batches(bench.Photographs(), **how, steps=plan.recipe.steps),
+        **{rung: partial(bench.Batches, ladder.Photographs(None, rung), **how) for rung in recipes.RUNGS},
     }[source]()
     for found, expected in zip(loop["batches"].loader(0, 3), wanted.loader(0, 3), strict=True):
         for image, other in zip(found, expected, strict=True):
@@ -179,7 +181,7 @@ def test_only_the_validation_split_is_watched_and_no_more_of_it_than_is_scored(s
         assert pairs == data.pairs("validation", limit)
         assert len(pairs) == count
         assert {pair.blurred.parents[2].name for pair in pairs} == {"validation"}
-        picture = np.full((4, 5, 3), 102, np.uint8)
+        picture = np.full((80, 40, 3), 102, np.uint8)  # two windows of a rung's
         np.testing.assert_allclose(restore(picture), 0.2, rtol=1e-6)
 
 
@@ -290,21 +292,34 @@ def edited(place, old, new):
         yield
 
 
-BOTH, EACH = {"synthesis", "photographs"}, {*wiring.SOURCES}
+RUNGS, EACH = {*recipes.RUNGS}, {*wiring.SOURCES}
+PICTURES, FRESH = {"photographs", *RUNGS}, {"synthesis", "photographs", *RUNGS}
 EDITS = {
-    "paths of bench": (bench, "\nTRAIN_PATH_PX = (8.0, 20.0)", "\nTRAIN_PATH_PX = (8.0, 21.0)", {"photographs"}),
-    "frames of bench": (bench, "\nFRAME_SIZE = (256, 384)", "\nFRAME_SIZE = (256, 383)", {"photographs"}),
-    "kinds of bench": (bench, '\nKIND_CYCLE = ("straight", ', "\nKIND_CYCLE = (", {"photographs"}),
-    "a lesson": (bench, '"variety": (0.2, 0.35)', '"variety": (0.2, 0.4)', {"photographs"}),
-    "the first path": (bench, "\nFIRST_PATH_PX = 6.0", "\nFIRST_PATH_PX = 7.0", {"photographs"}),
-    "scenes of bench": (bench, '("flower", "bunny", ', '("flower", ', {"photographs"}),
+    "paths of bench": (bench, "\nTRAIN_PATH_PX = (8.0, 20.0)", "\nTRAIN_PATH_PX = (8.0, 21.0)", PICTURES),
+    "frames of bench": (bench, "\nFRAME_SIZE = (256, 384)", "\nFRAME_SIZE = (256, 383)", PICTURES),
+    "kinds of bench": (bench, '\nKIND_CYCLE = ("straight", ', "\nKIND_CYCLE = (", PICTURES),
+    "a lesson": (bench, '"variety": (0.2, 0.35)', '"variety": (0.2, 0.4)', PICTURES),
+    "the first path": (bench, "\nFIRST_PATH_PX = 6.0", "\nFIRST_PATH_PX = 7.0", PICTURES),
+    "scenes of bench": (bench, '("flower", "bunny", ', '("flower", ', PICTURES),
     "paths of mini": (mini, "\nPATH_PX = (2.0, 5.0)", "\nPATH_PX = (2.0, 6.0)", {"synthesis"}),
     "frames of mini": (mini, "\nFRAME_SIZE = (144, 256)", "\nFRAME_SIZE = (144, 255)", {"synthesis"}),
     "kinds of mini": (mini, '\nKIND_CYCLE = ("global", ', "\nKIND_CYCLE = (", {"synthesis"}),
-    "kinds of blur": (blur, '\nKINDS = ("global", "local", ', '\nKINDS = ("local", "global", ', BOTH),
-    "the geometric mean": (losses.geometric, "(terms / total).mean()", "terms.mean()", {"photographs"}),
-    "the plain mean": (losses.plain, "    return loss\n", "    return partial(loss)\n", {"tree", "synthesis"}),
-    "which mean": (wiring.fresh_photographs, "losses.geometric, partial", "losses.plain, partial", {"photographs"}),
+    "kinds of blur": (blur, '\nKINDS = ("global", "local", ', '\nKINDS = ("local", "global", ', FRESH),
+    "shifts of rungs": (ladder, "\nLENGTH_PX = 6.0", "\nLENGTH_PX = 7.0", RUNGS),
+    "the mean of rungs": (
+        wiring.fresh_rungs,
+        "losses.geometric, partial(bench.Batches, sharp, device=device)",
+        "losses.plain, partial(bench.Batches, sharp, device=device)",
+        RUNGS,
+    ),
+    "the geometric mean": (losses.geometric, "(terms / total).mean()", "terms.mean()", PICTURES),
+    "the plain mean": (losses.plain, "    return loss\n", "    return partial(loss)\n", EACH - PICTURES),
+    "which mean": (
+        wiring.fresh_photographs,
+        "losses.geometric, partial(bench.Batches, sharp, device=device, st",
+        "losses.plain, partial(bench.Batches, sharp, device=device, st",
+        {"photographs"},
+    ),
     "lessons": (wiring.fresh_photographs, "device=device, steps=steps,", "device=device,", {"photographs"}),
     "crops of the tree": (loading, "self.pairs[rng.integers(len(self.pairs))]", "self.pairs[0]", {"tree"}),
     "sampling": (wiring.assembled, "plan.seed, recipe.edge,", "plan.seed, 0.0,", EACH),

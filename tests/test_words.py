@@ -44,6 +44,9 @@ NUMBERS = {
     ("data", "leaves", "--count"): NO_COUNT,
     ("data", "leaves", "--seed"): NO_NUMBER,
     ("data", "pack", "gopro", "in", "--subset"): (*NO_COUNT, "sharp"),
+    ("study", "radn", "--seeds"): NO_COUNT,
+    ("study", "radn", "--processes"): NO_COUNT,
+    ("study", "radn", "--hours"): ("x", "", "nan", "inf", "-inf", "0", "-1", "9" * 30, "1" * 5000),
     (*OWN, "--seed"): NO_NUMBER,
     (*OWN, "--frames"): NO_COUNT,
     (*OWN, "--size", "64"): (*NO_COUNT, "31"),
@@ -171,7 +174,7 @@ def test_work_that_fails_ends_with_status_1_and_a_line(error, message, monkeypat
     def fail():
         raise error
 
-    monkeypatch.setattr(released, "cards", fail)
+    monkeypatch.setattr(released, "at_hand", fail)
     status, line = said(["weights", "list"], capsys)
     assert status == 1
     assert message in line
@@ -182,7 +185,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(error, monkeypatch):
     def fail():
         raise error
 
-    monkeypatch.setattr(released, "cards", fail)
+    monkeypatch.setattr(released, "at_hand", fail)
     with pytest.raises(type(error)):
         cli.main(["weights", "list"])
 

@@ -22,6 +22,8 @@ from deblur import cli, evaluation, notebooks, paths, recipes, release, runs, ta
 from deblur.data import bundled, copies, debian, leaves, official, packing, synthesis, trees
 from deblur.evaluation import files
 from deblur.runs import store
+from deblur.study import ledger
+from deblur.study.claims import PAPERS
 from deblur.upkeep import notebooks as upkeep_notebooks
 from deblur.weights import importing, tensors
 from deblur.weights.cards import Card
@@ -194,6 +196,12 @@ def status_write(world):
     return ["status", "--write"], world.root / "own" / "README.md"
 
 
+def claims_write(world):
+    true = ledger.table
+    world.set(ledger, "table", lambda papers=PAPERS: world.work() or true([]))
+    return ["claims", "--write"], paths.results_dir() / "CLAIMS.md"
+
+
 NAMED = {
     "data bundled": data_bundled,
     "data leaves": data_leaves,
@@ -210,13 +218,14 @@ UNTOLD = {
     "data pack": data_pack,
     "reproduce": reproduce,
     "status --write": status_write,
+    "claims --write": claims_write,
 }
 COMMANDS = NAMED | UNTOLD
 OVERWRITING = ("score --blurred", "evaluate --weights", "weights import", "weights release", "weights partial")
 """Those that know `--overwrite`."""
 FOLDERS = ("data bundled", "data leaves", "data photographs", "data synthesize", "data pack", "reproduce")
 """Those whose result is a folder."""
-REPEATABLE = ("data bundled", "data pack", "reproduce", "status --write")
+REPEATABLE = ("data bundled", "data pack", "reproduce", "status --write", "claims --write")
 """Those that may be called again, since what they wrote is theirs."""
 
 
@@ -575,17 +584,15 @@ def test_status_changes_what_stands_between_its_marks(world, capsys, change):
     assert bool(world.works) == (not change)
 
 
-def test_release_changes_no_card_but_ours(world):
+def test_release_changes_no_other_card(world):
     folder = paths.weights_dir()
     folder.mkdir(parents=True)
-    theirs = {"network": "radn", "variant": "paper", "sha256": "", "default": True}
-    for name, card in (("theirs", theirs), ("ours", theirs | {"name": "ours", "recipe": {"key": "x"}})):
-        (folder / f"{name}.safetensors").write_bytes(b"")
-        (folder / f"{name}.json").write_text(json.dumps(card))
-    assert call(world, "weights release", [*prepare(world, "weights release"), "--default"])
-    assert json.loads((folder / "theirs.json").read_text()) == theirs
-    assert json.loads((folder / "ours.json").read_text())["default"] is False
-    assert json.loads((folder / "tiny.json").read_text())["default"] is True
+    other = {"name": "other", "network": "radn", "variant": "paper", "sha256": "", "recipe": {"key": "x"}}
+    (folder / "other.safetensors").write_bytes(b"")
+    (folder / "other.json").write_text(json.dumps(other))
+    assert call(world, "weights release", prepare(world, "weights release"))
+    assert json.loads((folder / "other.json").read_text()) == other
+    assert (folder / "tiny.json").is_file()
 
 
 @pytest.mark.parametrize("name", ["../tiny", "/tiny", "a/tiny", "..", ""])

@@ -56,15 +56,23 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 seed = whole(0, 2**32 - 1)
 
 
-def pixels(text: str) -> float:
-    """The type of an option: a length in pixels."""
-    try:
-        length = float(text)
-    except ValueError:
-        length = 0
-    if not 0 < length <= 10_000:  # NaN is not either
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no length in pixels, above 0 and up to 10000")
-    return length
+def positive(what: str) -> Callable[[str], float]:
+    """The type of an option: a number above 0 and up to 10,000, of what is said."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0
+        if not 0 < value <= 10_000:  # NaN is not either
+            raise argparse.ArgumentTypeError(f"{text[:20]!r} is no {what}, above 0 and up to 10000")
+        return value
+
+    return number
+
+
+pixels = positive("length in pixels")
+hours = positive("number of hours")
 
 
 def devices(text: str) -> str:
@@ -102,7 +110,9 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=whole(0, 128), help="loader processes")
     started = "file of weights to start from: .safetensors of this network, or what its project published"
     parser.add_argument("--pretrained", default="", help=started)
-    parser.add_argument("--photos", default="", help="scale bench: folder of sharp photographs (default: photos)")
+    parser.add_argument(
+        "--photos", default="", help="scale bench and rungs: folder of sharp photographs (default: photos)"
+    )
 
 
 def plan(given: argparse.Namespace) -> "Plan":
@@ -120,8 +130,8 @@ def plan(given: argparse.Namespace) -> "Plan":
         which = (given.network, given.variant, given.scale, given.budget, given.seed)
         training = runs.Plan(data, *which, given.pretrained, given.photos, chosen)
         _ = training.content  # unknown names raise here, before anything starts
-    if given.photos and training.recipe.data != "photographs":
-        raise UsageError("--photos: only scale bench, with the bundled benchmark, trains on photographs")
+    if given.photos and "photographs" not in training.content:
+        raise UsageError("--photos: only scale bench and rungs, with the bundled benchmark, train on photographs")
     return training
 
 

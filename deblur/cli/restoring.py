@@ -20,11 +20,14 @@ def add(commands: Commands) -> None:
     restore.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="files, and folders of them")
     out = "file for one photograph, else a folder (default: the folder 'restored' in the working directory)"
     restore.add_argument("-o", "--out", type=Path, help=out)
-    restore.add_argument("--model", help="name from 'deblur weights list', or a .safetensors file with its card")
+    which = "name from 'deblur weights list', or a .safetensors file with its card (default: what gains most)"
+    restore.add_argument("--model", help=which)
     restore.add_argument("--ensemble", action="store_true", help="mean over eight symmetries: eight times the time")
     restore.add_argument("--compare", action="store_true", help="also write NAME-compare.jpg, before beside after")
     restore.add_argument(
-        "--tile", type=whole(1, 10**6), help="longest side of a tile in pixels (default: what memory allows)"
+        "--tile",
+        type=whole(1, 10**6),
+        help="longest side of a tile in pixels (default: what suits the network and memory)",
     )
     restore.add_argument("--overwrite", action="store_true", help="replace files that are there, but no input")
     restore.set_defaults(run=_restore)

@@ -37,9 +37,12 @@ def add(commands: Commands) -> None:
     give.add_argument("network", metavar="NETWORK", help="attentive, ...")
     give.add_argument("name", help="of the released files, e.g. attentive-bench")
     give.add_argument("--overwrite", action="store_true", help="replace an earlier release of that name")
-    give.add_argument("--default", action="store_true", help="what 'deblur restore' takes unless told otherwise")
     options.add_run(give)
     give.set_defaults(run=_release, scale="bench")
+    measure = verbs.add_parser("measure", help="how much a network depends on the tile of 'restore', onto its card")
+    measure.add_argument("name", metavar="NAME", help="from 'deblur weights list'")
+    measure.add_argument("--photos", default="", help="folder of sharp photographs (default: photos)")
+    measure.set_defaults(run=_measure)
     keep = verbs.add_parser("partial", help="keep what an unfinished training has learnt, for --pretrained")
     keep.add_argument("network", metavar="NETWORK", help="attentive, ...")
     keep.add_argument("--overwrite", action="store_true", help="replace what was kept of it before")
@@ -49,38 +52,52 @@ def add(commands: Commands) -> None:
 
 def _list(given: argparse.Namespace) -> None:
     from deblur import paths
+    from deblur.errors import UsageError
     from deblur.weights import released
 
-    folder, cards = paths.weights_dir(), released.cards()
-    default = released.find().stem if cards else ""
-    facts = [_facts(name, card, folder, default) for name, card in cards.items()]
+    cards = released.at_hand()
+    try:
+        best = released.find()
+    except UsageError:  # nothing is taken unasked
+        best = None
+    facts = [_facts(file, card, file == best) for file, card in cards.items()]
     if given.json:
         document(facts)
     elif not cards:
-        raise FileNotFoundError(f"{folder} holds no weights that can be used")
+        raise FileNotFoundError(f"{paths.weights_dir()} holds no weights that can be used")
     else:
-        print(_listed(facts), *_limits(cards), sep="\n")
+        print(_listed(facts), *_limits({file.stem: card for file, card in cards.items()}), sep="\n")
 
 
-def _facts(name: str, card: "Card", folder: Path, default: str) -> dict[str, object]:
+def _facts(file: Path, card: "Card", default: bool) -> dict[str, object]:
     """What is listed of a network, as plain values; None is what its card does not say."""
     return {
-        "name": name,
-        "default": name == default,
+        "name": file.stem,
+        "default": default,
+        "imported": card.imported is not None,
         "network": card.network,
         "variant": card.variant,
         "scale": card.scale,
         "parameters": card.parameters,
-        "size_mb": round((folder / f"{name}.safetensors").stat().st_size / 1e6, 3),
+        "size_mb": round(file.stat().st_size / 1e6, 3),
         "gain_db": card.gain_db,
+        "trained_on": _trained_on(card),
         "steps": card.steps,
         "device": (card.training or {}).get("device"),
         "limits": card.limits or [],
     }
 
 
+def _trained_on(card: "Card") -> str | None:
+    """On which images, in words."""
+    data = (card.data or {}).get("trained_on")
+    if isinstance(data, dict):
+        return f"{len(data['bundled'])} bundled scenes, {len(data['photographs'])} photographs"
+    return data
+
+
 def _listed(facts: list[dict]) -> str:
-    titles = ["", "name", "network", "parameters", "size", "gain", "trained for"]
+    titles = ["", "name", "network", "parameters", "size", "gain", "trained on", "trained for"]
     rows = [
         [
             "*" if entry["default"] else "",
@@ -89,6 +106,7 @@ def _listed(facts: list[dict]) -> str:
             "" if entry["parameters"] is None else f"{entry['parameters']:,}",
             f"{entry['size_mb']:.1f} MB",
             "" if entry["gain_db"] is None else f"{entry['gain_db']:+.2f} dB",
+            entry["trained_on"] or "",
             "" if entry["steps"] is None else f"{entry['steps']:,} steps ({entry['device'] or 'device unknown'})",
         ]
         for entry in facts
@@ -131,8 +149,14 @@ def _release(given: argparse.Namespace) -> None:
 
     if not runs.is_complete(plan):
         raise ValueError(f"{plan.folder} holds no finished training: run 'deblur train' with the same options first")
-    path = release.release(runs.Run(plan), given.name, given.default, given.overwrite)
+    path = release.release(runs.Run(plan), given.name, given.overwrite)
     print(path, cards.beside(path), sep="\n")
+
+
+def _measure(given: argparse.Namespace) -> None:
+    from deblur import release
+
+    print(release.measure(given.name, given.photos))
 
 
 def _partial(given: argparse.Namespace) -> None:

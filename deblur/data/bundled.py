@@ -9,20 +9,20 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from deblur import paths, writing
-from deblur.data import bench, fixed, mini, miniatures, study
+from deblur.data import bench, fixed, ladder, mini, miniatures, study
 from deblur.data.trees import hashes
 from deblur.errors import unknown
 from deblur.locks import locked
 from deblur.source import code_hash
 from deblur.talk import say
 
-COPIES = {**mini.COPIES, **miniatures.COPIES, **bench.COPIES, **study.COPIES}
+COPIES = {**mini.COPIES, **miniatures.COPIES, **bench.COPIES, **study.COPIES, **ladder.COPIES}
 """Name of a bundled copy, SCALE-BENCHMARK -> what it is."""
 
 
 def named(benchmark: str, scale: str) -> str:
-    """The copy of a benchmark at a scale; all scales but `bench`, where GoPro has one of its own, share one."""
-    return f"bench-{benchmark}" if (benchmark, scale) == ("gopro", "bench") else f"mini-{benchmark}"
+    """The copy of a benchmark at a scale; all scales share one, but that GoPro has its own at `bench` and on rungs."""
+    return f"{scale}-{benchmark}" if f"{scale}-{benchmark}" in COPIES else f"mini-{benchmark}"
 
 
 def ensure(name: str = "mini-gopro", root: Path | None = None) -> Path:

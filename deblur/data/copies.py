@@ -16,6 +16,7 @@ class Data:
     Attributes:
         bundled: the scale that this copy is bundled for, `mini` or `bench`; empty for somebody's own copy.
         study: whether it is the study exam, a GoPro tree of test pairs alone.
+        more: other copies, whose training pairs are added to its own, see `united`.
     """
 
     name: str
@@ -24,11 +25,14 @@ class Data:
     fingerprint: str
     bundled: str = ""
     study: bool = False
+    more: tuple["Data", ...] = ()
 
     def pairs(self, split: str, limit: int | None = None) -> list[official.Pair]:
         """Pairs of a split; `limit` takes so many, spread over sequences and over kinds of blur."""
         choices = {"subset": self.subset} if self.subset else {}
         pairs = official.find_pairs(self.name, self.root, split, **choices)
+        if split == "train":
+            pairs = [*pairs, *(pair for data in self.more for pair in data.pairs(split))]
         if limit is None or limit >= len(pairs):
             return pairs
         starts = [i * len(pairs) // limit for i in range(limit + 1)]
@@ -45,6 +49,11 @@ class Data:
         watched = self.bundled and self.name == "gopro" and not self.study
         return self.pairs("validation", limit) if watched else []
 
+    @property
+    def is_video(self) -> bool:
+        """Whether the images of a sequence are the frames of a video, in order; the bundled GoPro's are not."""
+        return self.name == "dvd" or (self.name == "gopro" and not self.bundled)
+
     def packed(self, split: str = "train") -> Path:
         """Where `deblur data pack` puts a split, and where training looks for it."""
         return paths.data_dir() / "packed" / self.fingerprint / f"{self.name}-{self.subset or 'plain'}-{split}"
@@ -53,7 +62,8 @@ class Data:
     def label(self) -> str:
         """The name for tables, e.g. `mini gopro (blur)`."""
         name = "exam" if self.study else self.name
-        return f"{self.bundled} {name}".strip() + (f" ({self.subset})" if self.subset else "")
+        own = f"{self.bundled} {name}".strip() + (f" ({self.subset})" if self.subset else "")
+        return " + ".join([own, *(data.label for data in self.more)])
 
 
 def open_data(root: str | Path = "", subset: str = "blur", name: str = "gopro", scale: str = "mini") -> Data:
@@ -78,6 +88,13 @@ def open_data(root: str | Path = "", subset: str = "blur", name: str = "gopro", 
     hashes = content.hashes(root, (file for pair in pairs for file in pair.files))
     listing = [(pair.name, [hashes[file.relative_to(root).as_posix()] for file in pair.files]) for pair in pairs]
     return replace(data, fingerprint=content.digest(listing))
+
+
+def united(data: Data, *more: Data) -> Data:
+    """A benchmark to train on together with others; it keeps its own test split."""
+    if not more:
+        return data
+    return replace(data, more=more, fingerprint=content.digest([data.fingerprint, *(d.fingerprint for d in more)]))
 
 
 def open_exam(scale: str, subset: str = "blur") -> Data:

@@ -20,8 +20,8 @@ from deblur.data import mini, official
 class Source(Protocol):
     """Anything that gives one training crop for a random generator."""
 
-    def crop(self, rng: np.random.Generator, size: int, edge: float) -> tuple[np.ndarray, np.ndarray]:
-        """A blurred and a sharp crop, (size, size, 3) uint8."""
+    def crop(self, rng: np.random.Generator, size: int, edge: float) -> tuple[np.ndarray, ...]:
+        """A blurred and a sharp crop, (size, size, 3) uint8 each; of a video several blurred ones."""
 
 
 def random_window(

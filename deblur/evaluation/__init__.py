@@ -13,6 +13,7 @@ from deblur.evaluation.evaluator import (
     score,
     score_stack,
     summarise,
+    windowed,
 )
 from deblur.evaluation.files import evaluate_into, from_files, restored_files
 from deblur.evaluation.parts import parts_table, spread, verdicts
@@ -20,6 +21,7 @@ from deblur.evaluation.protocols import (
     PROTOCOLS,
     Method,
     counted_pairs,
+    on_frames,
     protocol_for,
     score_koehler,
     score_pairs,
@@ -38,6 +40,7 @@ __all__ = [
     "evaluate_into",
     "from_files",
     "identity",
+    "on_frames",
     "parts_table",
     "protocol_for",
     "psnr_labels",
@@ -52,4 +55,5 @@ __all__ = [
     "summarise",
     "summarise_protocol",
     "verdicts",
+    "windowed",
 ]

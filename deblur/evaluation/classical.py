@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from scipy import fft
 
-from deblur.data import official
+from deblur.data import ladder, official
 from deblur.evaluation import metrics
 
 FLOOR, ORACLE = "Wiener floor", "Wiener oracle"
@@ -50,6 +50,7 @@ GRIDS = {
     "mini": Grid((1, 1.5, 2, 2.5, 3, 3.5, 4, 5), (1, 2, 3, 4, 5, 6), 8, (1e-3, 3e-3, 1e-2)),
     "bench": Grid((2, 3, 4, 5, 6, 8, 10, 12), (3, 6, 9, 12, 15, 20), 16, (1e-2, 3e-2, 1e-1)),
 }
+GRIDS |= dict.fromkeys(ladder.RUNGS, GRIDS["bench"])
 """Scale of a bundled copy -> what is tried on it. Longer paths need finer directions, and more noise allows for what a
 straight kernel misses of them."""
 GUESSED_NOISES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)

@@ -37,6 +37,26 @@ def restorer(network: nn.Module, device: str | torch.device = "cpu") -> Restore:
     return restore
 
 
+def windowed(network: nn.Module, size: int, device: str | torch.device = "cpu") -> Restore:
+    """As `restorer`, window by window of a size in pixels that divides the image's sides.
+
+    A network whose modules look at the whole image then sees what it was trained on.
+    """
+    network = network.to(device).eval()
+
+    @torch.inference_mode()
+    def restore(blurred: np.ndarray) -> np.ndarray:
+        height, width = blurred.shape[:2]
+        if height % size or width % size:
+            raise ValueError(f"an image of {height}x{width} has no whole windows of {size}")
+        grid = (height // size, size, width // size, size)
+        windows = as_tensor(blurred).reshape(3, *grid).permute(1, 3, 0, 2, 4).reshape(-1, 3, size, size)
+        restored = network(windows.to(device))[0].reshape(grid[0], grid[2], 3, size, size)
+        return np.ascontiguousarray(restored.permute(0, 3, 1, 4, 2).reshape(height, width, 3).float().cpu().numpy())
+
+    return restore
+
+
 def identity(blurred: np.ndarray) -> np.ndarray:
     """The blurred input itself, the row that every method must beat."""
     return blurred.astype(np.float32) / 255

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from deblur.data import official
+from deblur.data import official, video
 from deblur.errors import UsageError, alternatives, unknown
 from deblur.evaluation import alignment, metrics
 from deblur.evaluation.evaluator import Restore, score
@@ -16,6 +17,18 @@ from deblur.journal import Journal, state_of
 
 Method = Callable[[official.Pair], Restore]
 """What restores the blurred image of a pair: one network for all, or a file that somebody has restored already."""
+
+
+def on_frames(
+    restore: Callable[[Sequence[np.ndarray]], np.ndarray], pairs: Sequence[official.Pair], frames: int
+) -> Method:
+    """What restores the middle one of so many frames, as a method: it looks up the neighbours of each pair.
+
+    Args:
+        pairs: whole sequences, see `video.windows`.
+    """
+    around = video.windows(pairs, frames)
+    return lambda pair: lambda blurred: restore(video.read_frames(around[pair.name]))
 
 
 def score_realblur(restore: Restore, pair: official.Pair) -> dict[str, object]:

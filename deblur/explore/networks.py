@@ -31,10 +31,10 @@ class Trained:
 
 
 def trained() -> list[Trained]:
-    """Every trained network at hand: released ones first, the default before all, then runs, the longest first."""
-    in_order = sorted(released.cards().items(), key=lambda item: not item[1].default)
-    folder = paths.weights_dir()
-    from_cards = [of_card(folder / f"{name}.safetensors", card) for name, card in in_order]
+    """Every trained network at hand: released ones first, by their gain, then runs, the longest first."""
+    cards, folder = released.cards(), paths.weights_dir()
+    in_order = dict.fromkeys([*released.by_gain(cards), *cards])
+    from_cards = [of_card(folder / f"{name}.safetensors", cards[name]) for name in in_order]
     stored = [of_run(place, content) for place, content in runs.stored().items()]
     return from_cards + sorted(stored, key=lambda one: -one.steps)
 

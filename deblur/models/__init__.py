@@ -13,6 +13,7 @@ from deblur.errors import unknown
 from deblur.models import (
     attentive,
     dbgan,
+    dbn,
     deblurgan,
     deblurgan_v2,
     dmphn,
@@ -28,6 +29,7 @@ from deblur.models import (
     sgenet,
     simplenet,
     srn,
+    svrnn,
 )
 from deblur.models.parts import Part, present
 from deblur.models.published import Published
@@ -65,6 +67,8 @@ NETWORKS: dict[str, Network] = {
     "mimounet": _of(mimounet, mimounet.MIMOUNet),
     "mimounet_plus": _of(mimounet, mimounet.MIMOUNetPlus, mimounet.PlusConfig),
     "mtrnn": _of(mtrnn, mtrnn.MTRNN),
+    "dbn": _of(dbn, dbn.DBN),
+    "svrnn": _of(svrnn, svrnn.SVRNN),
     "nafnet": _of(nafnet, nafnet.NAFNet),
     "nafnet_64": _of(nafnet, nafnet.NAFNet, nafnet.WideConfig),
     "maxim": _of(maxim, maxim.MAXIM),
@@ -91,10 +95,15 @@ def build(name: str, variant: str = "paper", **overrides: Any) -> nn.Module:
     """A fresh network, e.g. `build("attentive", "table5_only_ca", widths=(8, 16, 32))`.
 
     Its forward takes the blurred image (N,3,H,W) in [0,1] and returns a tuple: index 0 the full-resolution restoration
-    (unclamped), the rest what is supervised besides.
+    (unclamped), the rest what is supervised besides. A network of several `frames` takes them too, as channels.
     """
     settings = config(name, variant, **overrides)
     return NETWORKS[name].network(settings)
+
+
+def frames(name: str) -> int:
+    """How many frames of a video a network restores the middle one of; 1 for the others."""
+    return getattr(config(name), "frames", 1)
 
 
 def parts_of(network: nn.Module) -> dict[str, Part]:

@@ -275,11 +275,17 @@ VARIANTS = {
     "table7_multi_scale": {},
     "eq6": {"mode": "eq6"},
     "serial_ca_sa": {"mode": "serial_ca_sa"},
+    "attached": {"detach": False},
+    "lambda_1": {},  # changes the loss, as do the next two
+    "without_all_multi_scale": {"sa_encoder": False, "sa_decoder": False, "ca": False},
+    "table7_single_scale_gradient_attached": {"detach": False},
 }
 """Variant, named after table and row -> its differences from `Config()`."""
 
 VARIANTS |= {
-    f"{name}_constant": VARIANTS[name] | {"constant_gates": True} for name in VARIANTS if name.startswith("table5_")
+    f"{name}_constant": VARIANTS[name] | {"constant_gates": True}
+    for name in VARIANTS
+    if name.startswith(("table5_", "without_all"))
 }
 """Controls of Table 5: a map starts as 1/2 everywhere, so that rows without one begin otherwise than rows with it."""
 _GROUPS = {

@@ -376,6 +376,8 @@ VARIANTS = {
     "table2_plus": {"size": 2.0},
     "table2_single_stage": {"stages": 1},
     "table2_double_stage": {"lrr": False},
+    "single_stage_equal": {"stages": 1, "size": 1.45},
+    "without_ssim": {},  # changes the loss: see deblur.recipes
     "c20": {"size": 1.25},
     "plain_block": {"block": "plain"},
     "plain_double_stage": {"block": "plain", "lrr": False},

@@ -55,9 +55,10 @@ from deblur.models.parts import Part, equal_weights, spatial_mean, zero
 from deblur.models.published import UNKNOWN, Published
 from deblur.models.starts import open_units
 
-RDMS = ("recursive", "parallel_sum", "concat")
+RDMS = ("recursive", "undilated", "parallel_sum", "concat")
 CEMS = ("full", "no_guidance", "concat", "sum")
 CSAMS = ("csam", "csff", "concat", "sum", "none")
+GUIDES = ("prediction", "input")
 INITS = ("pytorch", "identity")
 
 
@@ -72,6 +73,8 @@ class Config:
     cab: bool = True  # channel attention block after the shallow convolution
     cem: str = "full"  # what stands on the skips, one of CEMS
     cem_identity: bool = False  # add F_s to the CEM's gated features
+    guide: str = "prediction"  # what the CEM's attention is made from, one of GUIDES
+    sam: bool = True  # supervised attention between the stages, else the features as they are
     csam: str = "csam"  # what joins the stages' features, one of CSAMS
     init: str = "pytorch"  # or "identity"
     open_cems: bool = True  # with "identity": let features pass the CEMs at the start
@@ -100,12 +103,16 @@ class Recursion(nn.Module):
 
 
 class RecursiveRDM(nn.Module):
-    """RDM: x + conv(B2(B1(x))), a window of 19x19 whose dilations rise and fall, which avoids gridding."""
+    """RDM: x + conv(B2(B1(x))), a window of 19x19 whose dilations rise and fall, which avoids gridding.
 
-    def __init__(self, channels: int):
+    Args:
+        dilations: of B1 and of B2.
+    """
+
+    def __init__(self, channels: int, dilations: tuple[tuple[int, int], tuple[int, int]] = ((1, 2), (3, 2))):
         super().__init__()
-        self.first = Recursion(channels, (1, 2))
-        self.second = Recursion(channels, (3, 2))
+        self.first = Recursion(channels, dilations[0])
+        self.second = Recursion(channels, dilations[1])
         self.last = conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -153,7 +160,8 @@ class RDMs(nn.Module):
 
     def __init__(self, channels: int, *, rdm: str, rdms: int):
         super().__init__()
-        block = {"recursive": RecursiveRDM, "parallel_sum": ParallelSumRDM, "concat": ConcatRDM}[rdm]
+        undilated = partial(RecursiveRDM, dilations=((1, 1), (1, 1)))
+        block = dict(zip(RDMS, (RecursiveRDM, undilated, ParallelSumRDM, ConcatRDM), strict=True))[rdm]
         self.blocks = nn.Sequential(*(block(channels) for _ in range(rdms)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,11 +198,12 @@ class CEM(nn.Module):
     Args:
         coarser: there is an F_{s-1} (not at the bottleneck).
         identity: add F_s to the result (ours; the paper's formulas have no such path).
+        guide: what the attention is made from: the predicted image I_s or, as a control, the input D_s.
     """
 
-    def __init__(self, channels: int, *, coarser: bool, identity: bool):
+    def __init__(self, channels: int, *, coarser: bool, identity: bool, guide: str):
         super().__init__()
-        self.identity = identity
+        self.identity, self.guide = identity, guide
         self.merge = Merge(channels, coarser)
         self.residual = conv(channels, 3)
         self.residual_features = conv(3, channels)
@@ -206,7 +215,7 @@ class CEM(nn.Module):
         residual = self.residual(merged)  # R
         restored = image + residual  # I_s = D_s + R_s (Eq. 1)
         fused = self.fuse(torch.cat([self.residual_features(residual), merged], 1))
-        refined = self.attention(restored) * fused
+        refined = self.attention(restored if self.guide == "prediction" else image) * fused
         return features + refined if self.identity else refined, restored
 
 
@@ -275,6 +284,17 @@ class PlainAggregation(nn.Module):
 # ------------------------------------------------------------------------------------- the network (Sec. 3.1)
 
 
+class Unattended(nn.Module):
+    """What stands in the place of SAM without it: the features as they are, and the image that they predict."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.image = conv(channels, 3)
+
+    def forward(self, features: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        return features, image + self.image(features)
+
+
 class Stage(nn.Module):
     """One encoder-decoder; lists run from the full to the quarter size."""
 
@@ -292,7 +312,7 @@ class Stage(nn.Module):
         if second:
             csam = CSAM if config.csam == "csam" else partial(PlainAggregation, mode=config.csam)
             self.csam = nn.ModuleList(csam(c) for c in widths)
-        cem = partial(CEM, identity=config.cem_identity)
+        cem = partial(CEM, identity=config.cem_identity, guide=config.guide)
         cem = cem if config.cem == "full" else partial(PlainSkip, mode=config.cem)
         self.cem = nn.ModuleList(cem(c, coarser=s < 2) for s, c in enumerate(widths))
         self.up = nn.ModuleList(Up(coarse, fine) for fine, coarse in pairwise(widths))
@@ -338,14 +358,16 @@ class SGENet(nn.Module):
 
     def __init__(self, config: Config):
         super().__init__()
-        for field, valid in (("rdm", RDMS), ("cem", CEMS), ("csam", CSAMS), ("stages", (1, 2)), ("init", INITS)):
+        choices = {"rdm": RDMS, "cem": CEMS, "guide": GUIDES, "csam": CSAMS, "stages": (1, 2), "init": INITS}
+        for field, valid in choices.items():
             if getattr(config, field) not in valid:
                 raise ValueError(
                     f"unknown {field} {getattr(config, field)!r}; choose one of {', '.join(map(str, valid))}"
                 )
         self.config = config
         self.stages = nn.ModuleList(Stage(config, second=bool(t)) for t in range(config.stages))
-        self.sam = SAM(config.widths[0]) if config.stages == 2 else None
+        between = SAM if config.sam else Unattended
+        self.sam = between(config.widths[0]) if config.stages == 2 else None
         self.tail = conv(config.widths[0], 3)
         if config.init == "identity":
             start_at_identity(self)
@@ -403,8 +425,12 @@ VARIANTS = {
     "without_cem": _WITHOUT_CEM,
     "without_cem_concat": {"cem": "concat"},
     "cem_no_guidance": {"cem": "no_guidance"},
-    "cem_unsupervised": {},  # changes the loss: see deblur.recipes
-    "loss_three": {},  # as well
+    "attention_from_input": {"guide": "input"},
+    "undilated": {"rdm": "undilated"},
+    "without_sam": {"sam": False},
+    "without_edge_loss": {},  # changes the loss, as do the next two: see deblur.recipes
+    "cem_unsupervised": {},
+    "loss_three": {},
     "without_csam": _WITHOUT_CSAM,
     "without_csam_concat": {"csam": "concat"},
     "without_csam_none": {"csam": "none"},

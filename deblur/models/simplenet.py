@@ -86,9 +86,12 @@ class Config:
     dr: bool = True  # DRs, or RBs in their places (Table 3)
     context: str = "lgcr"  # global module at the encoder's end, one of CONTEXTS (Tables 3, 5)
     gcrw_norm: str = "joint"  # what Eq. 3's softmax runs over, one of NORMS
+    conv1d: bool = True  # of the pooled vectors (Eq. 1), which else give one rank-one part as they are
+    raw_residual: bool = True  # LGCR's 3-D convolution (Eq. 4), else its input
     rank: int = 64  # rank-one parts of LGCR and T+T
     branch: int = 4  # C / width of a PVB's branch
     rb_kind: str = "plain"  # one of RB_KINDS
+    rb_width: float = 1.0  # hidden width of the RBs in the places of PVBs, over C
     modulated: bool = True  # DCNv2, else DCNv1
     offset_groups: int = 1  # of deformable convolutions
     skip: str = "fuse"  # how skips are joined, one of SKIPS
@@ -99,11 +102,15 @@ class Config:
 
 
 class RB(nn.Module):
-    """Residual block of three convolutions (Fig. 2), 3x3 each or, `bottleneck`, 1x1, 3x3, 1x1 at a quarter of C."""
+    """Residual block of three convolutions (Fig. 2), 3x3 each or, `bottleneck`, 1x1, 3x3, 1x1 at a quarter of C.
 
-    def __init__(self, channels: int, *, kind: str = "plain"):
+    Args:
+        width: of the hidden features, over C; the bottleneck's is its own.
+    """
+
+    def __init__(self, channels: int, *, kind: str = "plain", width: float = 1.0):
         super().__init__()
-        hidden, outer = (channels, 3) if kind == "plain" else (max(channels // 4, 1), 1)
+        hidden, outer = (round(width * channels), 3) if kind == "plain" else (max(channels // 4, 1), 1)
         self.conv1 = nn.Conv2d(channels, hidden, outer, padding=outer // 2)
         self.conv2 = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.conv3 = nn.Conv2d(hidden, channels, outer, padding=outer // 2)
@@ -130,13 +137,13 @@ Reconstruct = Callable[[Tensor, Tensor, Tensor], Tensor]
 class GCRW(nn.Module):
     """Global context refine weight, positive, one a value: (N,C,H,W) -> (N,C,H,W) (Eqs. 1-3)."""
 
-    def __init__(self, rank: int = 64, *, norm: str = "joint", reconstruct: Reconstruct = product):
+    def __init__(self, rank: int = 64, *, norm: str = "joint", conv1d: bool = True, reconstruct: Reconstruct = product):
         super().__init__()
         if norm not in NORMS:
             raise ValueError(f"unknown gcrw_norm {norm!r}; choose one of {', '.join(NORMS)}")
         self.norm, self.reconstruct = norm, reconstruct
         self.channel, self.row, self.column = (
-            nn.Sequential(nn.Conv1d(1, rank, 3, padding=1), nn.PReLU()) for _ in range(3)
+            nn.Sequential(nn.Conv1d(1, rank, 3, padding=1), nn.PReLU()) if conv1d else nn.Identity() for _ in range(3)
         )
 
     def raw(self, x: Tensor) -> Tensor:
@@ -158,10 +165,10 @@ class GCRW(nn.Module):
 class LGCR(nn.Module):
     """Light global context refinement: x + Rr * GCRW, the raw residual Rr a 3-D convolution of x (Eqs. 4, 5)."""
 
-    def __init__(self, rank: int = 64, **weight: Any):
+    def __init__(self, rank: int = 64, *, raw_residual: bool = True, **weight: Any):
         super().__init__()
         self.gcrw = GCRW(rank, **weight)
-        self.residual = nn.Conv3d(1, 1, 3, padding=1)
+        self.residual = nn.Conv3d(1, 1, 3, padding=1) if raw_residual else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.residual(x.unsqueeze(1)).squeeze(1) * self.gcrw(x)
@@ -278,7 +285,7 @@ class SimpleNet(nn.Module):
         config = self.config
         residual = partial(RB, channels, kind=config.rb_kind)
         deform = {"modulated": config.modulated, "offset_groups": config.offset_groups}
-        pvb = PVB(channels, branch=config.branch, **deform) if config.pvb else residual()
+        pvb = PVB(channels, branch=config.branch, **deform) if config.pvb else residual(width=config.rb_width)
         if not decoder:
             return Level(residual(), pvb)
         return Level(residual(), pvb, DR(channels, **deform) if config.dr else residual())
@@ -287,7 +294,8 @@ class SimpleNet(nn.Module):
         """What stands at the encoder's end."""
         match self.config.context:
             case "lgcr":
-                return LGCR(self.config.rank, norm=self.config.gcrw_norm)
+                weight = {"norm": self.config.gcrw_norm, "conv1d": self.config.conv1d}
+                return LGCR(self.config.rank, raw_residual=self.config.raw_residual, **weight)
             case "rb":
                 return RB(channels, kind=self.config.rb_kind)
             case "nonlocal":
@@ -375,11 +383,14 @@ VARIANTS = {
     "table3_baseline1": {"dr": False},
     "table3_baseline2": {"context": "rb"},
     "table3_baseline3": {"pvb": False},
+    "table3_baseline3_equal": {"pvb": False, "rb_width": 1.3},
     "table5_nonlocal": {"context": "nonlocal"},
     "table5_tt": {"context": "tt"},
     "no_context": {"context": "none"},
     "joint_mean1": {"gcrw_norm": "joint_mean1"},
     "channel": {"gcrw_norm": "channel"},
+    "without_conv1d": {"conv1d": False},
+    "without_raw_residual": {"raw_residual": False},
 }
 """Variant, named after table and row -> its differences from `Config()`."""
 

@@ -45,6 +45,7 @@ from deblur.models.starts import LIFT, open_units
 @dataclass(frozen=True)
 class Config:
     widths: tuple[int, int, int] = (32, 64, 128)  # channels of the three levels
+    size: float = 1.0  # factor on the widths, for controls of equal size
     kernel: int = 5  # of every convolution but the LSTM's 3x3 and the 4x4 deconvolutions
     blocks: int = 3  # RB2s a level
     lstm: bool = True  # carry a state from scale to scale
@@ -101,7 +102,7 @@ class SRN(nn.Module):
         if config.init not in ("xavier", "identity"):
             raise ValueError(f"unknown init {config.init!r}; choose xavier or identity")
         self.config = config
-        c1, c2, c3 = config.widths
+        c1, c2, c3 = (round(config.size * width) for width in config.widths)
         k = config.kernel
         self.head = nn.Conv2d(6, c1, k, padding=k // 2)
         self.enc1 = self.level(c1)
@@ -201,6 +202,8 @@ def start_at_identity(network: SRN) -> None:
 VARIANTS = {
     "paper": {},
     "no_lstm": {"lstm": False},
+    "wider": {"size": 1.25},  # the size of SRN with PVBs
+    "gradient_loss": {},  # changes the loss: see deblur.recipes
 }
 """Variant -> its differences from `Config()`."""
 

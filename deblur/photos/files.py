@@ -20,6 +20,7 @@ from deblur.photos import drift, memory, pictures, restoration, tiles
 from deblur.photos.outputs import Outputs, nearest
 from deblur.talk import duration
 from deblur.weights import released
+from deblur.weights.cards import Card, read
 
 GAP = 8
 """White pixels between the halves of a picture that compares."""
@@ -92,16 +93,16 @@ def restore_files(
     work = find(photos, out)
     weights = released.find(model)
     memory.spare_threads()
-    network = released.load(weights)
+    network, card = released.load(weights), read(weights)
     outputs = Outputs([weights, weights.with_suffix(".json"), *_inputs(work.jobs, overwrite)], overwrite)
-    for note in (*work.notes, *work.skipped):
+    for note in (*([] if model else released.reasons()), *work.notes, *work.skipped):
         _say(note)
     jobs, restored, failed = _doubtful_first(work.jobs, outputs, compare), 0, 0
     try:
         for job in tqdm(jobs, unit="photo", leave=False, disable=None if len(jobs) > 1 else True):
             started = time.monotonic()
             try:
-                results, notes = _restore_file(job, outputs, network, ensemble, tile, compare)
+                results, notes = _restore_file(job, outputs, network, card, ensemble, tile, compare)
                 restored += 1
                 _tell(results, weights.stem, time.monotonic() - started)
             except Exception as error:  # whatever one file makes a library raise, the others are restored
@@ -284,7 +285,7 @@ def _results(target: Path, compare: bool) -> list[Path]:
 
 
 def _restore_file(
-    job: Job, outputs: Outputs, network: nn.Module, ensemble: bool, tile: int | None, compare: bool
+    job: Job, outputs: Outputs, network: nn.Module, card: Card, ensemble: bool, tile: int | None, compare: bool
 ) -> tuple[list[Path], list[str]]:
     """Restore one photograph: files written, what there is to know. What can be refused is so before the computing."""
     picture = pictures.read(job.source, tiles.largest_image())
@@ -301,7 +302,8 @@ def _restore_file(
         both = (2 * height + GAP, width) if _is_wide(height, width) else (height, 2 * width + GAP)
         pictures.fit(results[1], pictures.Picture(np.broadcast_to(np.uint8(0), both), "JPEG"))
     with outputs.writing(results) as drafts:
-        restored = restoration.restore(picture.pixels, network, ensemble, tile, title=job.source.name)
+        name, tell = job.source.name, notes.append
+        restored = restoration.restore(picture.pixels, network, ensemble, tile, title=name, card=card, tell=tell)
         pictures.write(drafts[0], replace(picture, pixels=restored))
         if compare:
             beside = pictures.Picture(before_and_after(picture.pixels, restored), picture.kind, icc=picture.icc)

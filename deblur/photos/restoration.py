@@ -1,5 +1,7 @@
 """One image restored by a network, tile by tile where memory asks for it: `deblur.restore`."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,12 @@ from torch import nn
 
 from deblur.evaluation import Restore
 from deblur.models.radn import SelfEnsemble
+from deblur.photos import dependence
 from deblur.photos.tiles import MARGIN, by_tiles, check_tile, largest_tile
-from deblur.weights.released import load
+from deblur.weights import released
+from deblur.weights.cards import Card, read
+
+log = logging.getLogger(__name__)
 
 
 def restore(
@@ -19,6 +25,8 @@ def restore(
     tile: int | None = None,
     margin: int = MARGIN,
     title: str = "",
+    card: Card | None = None,
+    tell: Callable[[str], None] = log.warning,
 ) -> np.ndarray:
     """Restore an image blurred by motion, on CUDA if there is a device.
 
@@ -26,9 +34,11 @@ def restore(
         image: (H,W) grey, (H,W,2) grey and alpha, (H,W,3) RGB or (H,W,4) RGBA, uint8 or uint16; alpha is copied.
         model: released weights by name, a `.safetensors` file with its card, or a network (default: see `find`).
         ensemble: the mean over the image's eight symmetries: eight times the time.
-        tile, margin: pixels, see `tiled` (default: the largest tile that memory allows). Where memory does not suffice
-            after all, smaller tiles are tried.
+        tile, margin: pixels, see `tiled` (default: what the card says, else the largest tile that memory allows).
+            Where memory does not suffice after all, smaller tiles are tried.
         title: of a bar over the tiles; none without.
+        card: of a network that is given itself.
+        tell: is called with a sentence if, by the card, another tile would have given another result.
 
     Returns:
         As `image`, in shape and type.
@@ -39,15 +49,23 @@ def restore(
     _check(image)
     if tile is not None:
         check_tile(tile, margin)
-    network = model if isinstance(model, nn.Module) else load(model)
+    if isinstance(model, nn.Module):
+        network = model
+    else:
+        file = released.find(model)
+        network, card = released.load(file), read(file)
     network = (SelfEnsemble(network) if ensemble else network).eval()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     height, width = image.shape[:2]
-    tile = largest_tile(network, height, width, margin, device) if tile is None else tile
+    if tile is None:
+        room = largest_tile(network, height, width, margin, device)
+        tile = dependence.preferred(card.tile, room) if card else room
     colour = colours(image)
     grey = colour.shape[2] == 1
     run = _on_tiles(network.to(device), device)
-    restored = by_tiles(run, np.repeat(colour, 3, -1) if grey else colour, tile, margin, title)
+    restored, tile = by_tiles(run, np.repeat(colour, 3, -1) if grey else colour, tile, margin, title)
+    if card and (sentence := dependence.caution(card, tile, max(height, width))):
+        tell(sentence)
     result = _rounded(restored.mean(-1, keepdims=True) if grey else restored, image.dtype)
     if image.ndim == 3:
         result = np.concatenate([result, image[..., colour.shape[2] :]], -1)

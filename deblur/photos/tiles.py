@@ -88,8 +88,8 @@ def check_tile(tile: int, margin: int = MARGIN) -> None:
         raise UsageError(f"tile={tile} and margin={margin} do not fit: give a tile of {smallest_tile(margin)} or more")
 
 
-def by_tiles(restore: Restore, image: np.ndarray, tile: int, margin: int, title: str) -> np.ndarray:
-    """`tiled`, again with smaller tiles as long as memory does not suffice.
+def by_tiles(restore: Restore, image: np.ndarray, tile: int, margin: int, title: str) -> tuple[np.ndarray, int]:
+    """`tiled`, again with smaller tiles as long as memory does not suffice; also the tile that it was done with.
 
     Raises:
         MemoryError: not even for the smallest tiles.
@@ -97,7 +97,7 @@ def by_tiles(restore: Restore, image: np.ndarray, tile: int, margin: int, title:
     smallest = smallest_tile(margin)
     while True:
         try:
-            return tiled(restore, image, tile, margin, title)
+            return tiled(restore, image, tile, margin, title), tile
         except Exception as error:
             if not memory.is_short(error):
                 raise

@@ -6,10 +6,19 @@ training, data), see `plan`. A run folder under `paths.runs_dir()` holds `recipe
 `parts.csv` (what the parts of the network do) and a manifest, see `store`.
 """
 
-from deblur.runs.plan import Plan, training_part
+from deblur.runs.plan import Plan, photographs, training_part
 from deblur.runs.pool import load_or_run
 from deblur.runs.run import FILES, PARTS, Run, bundled_scale, files, is_complete, load, parts_in, scoring, stored
-from deblur.runs.scores import blurred_scores, bounds, ensemble_scores, exam_scores, floor, protocol_scores, to_learn
+from deblur.runs.scores import (
+    blurred_scores,
+    bounds,
+    burst_scores,
+    ensemble_scores,
+    exam_scores,
+    floor,
+    protocol_scores,
+    to_learn,
+)
 from deblur.runs.train import train_one
 
 __all__ = [
@@ -20,6 +29,7 @@ __all__ = [
     "blurred_scores",
     "bounds",
     "bundled_scale",
+    "burst_scores",
     "ensemble_scores",
     "exam_scores",
     "files",
@@ -28,6 +38,7 @@ __all__ = [
     "load",
     "load_or_run",
     "parts_in",
+    "photographs",
     "protocol_scores",
     "scoring",
     "stored",

@@ -26,7 +26,7 @@ class Plan:
     """One training: which network, how, on what.
 
     Attributes:
-        budget: "main", "row" or "time", see `recipes.recipe`.
+        budget: one of `recipes.BUDGETS`, see `recipes.recipe`.
         pretrained: a file of weights to start from: `.safetensors` of this very network, or, where its module has
             `load_pretrained`, what that takes.
         photos: a folder of sharp photographs to train on besides the bundled scenes, at scale `bench`; empty for
@@ -47,10 +47,20 @@ class Plan:
 
     @cached_property
     def recipe(self) -> recipes.Recipe:
-        """The recipe; crops come from the tree unless the bundled scenes are asked for and the data are theirs."""
+        """The recipe; crops come from the tree unless the bundled scenes are asked for and the data are theirs.
+
+        Those of a network of several frames come with their neighbours where the tree holds videos.
+        """
         recipe = recipes.recipe(self.name, self.variant, self.scale, self.budget)
         recipe = replace(recipe, **self.options)
-        return recipe if self.data.bundled and self.data.name == "gopro" else replace(recipe, data="tree")
+        if self.data.bundled and self.data.name == "gopro":
+            return recipe
+        return replace(recipe, data="video" if self.frames > 1 and self.data.is_video else "tree")
+
+    @property
+    def frames(self) -> int:
+        """How many frames the network takes."""
+        return models.frames(self.name)
 
     @cached_property
     def content(self) -> dict:
@@ -70,7 +80,7 @@ class Plan:
         }
         if self.started_from:
             content["pretrained"] = self.started_from
-        if self.recipe.data == "photographs":
+        if self.recipe.data in ("photographs", *recipes.RUNGS):
             content["photographs"] = self.photographs.fingerprint
         return json.loads(json.dumps(content))
 
@@ -85,8 +95,7 @@ class Plan:
     @cached_property
     def photographs(self) -> bench.Photographs:
         """Where the training crops of scale `bench` come from."""
-        folder = Path(self.photos).expanduser() if self.photos else paths.photos_dir()
-        return bench.Photographs(folder if self.photos or folder.is_dir() else None)
+        return photographs(self.photos)
 
     @property
     def wiring(self) -> tuple[str, str, str, str]:
@@ -102,6 +111,17 @@ class Plan:
     def folder(self) -> Path:
         """Where the run lies; two variants whose trainings are the same share one folder."""
         return paths.runs_dir() / self.name / self.key
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """The steps whose weights are kept besides the last ones: a study looks at a quarter and at half of it."""
+        return (self.recipe.steps // 4, self.recipe.steps // 2) if self.budget == "study" else ()
+
+    @property
+    def window(self) -> int:
+        """Side in pixels of the windows that validation looks at: a rung's crops are far smaller than its frames, and
+        what looks at a whole image would be scored on what it never saw; 0 for whole images."""
+        return self.recipe.crop if self.recipe.data in recipes.RUNGS else 0
 
     @property
     def files(self) -> store.Folder:
@@ -126,6 +146,12 @@ class Plan:
         """What the training is made of, on the device that trains."""
         recipe = self.recipe
         return assembled(self, LOSSES[recipe.loss], SCHEDULES[recipe.schedule], SOURCES[recipe.data], device)
+
+
+def photographs(folder: str = "") -> bench.Photographs:
+    """Those of a folder, or where none is named of `paths.photos_dir()`, which need not be there."""
+    place = Path(folder).expanduser() if folder else paths.photos_dir()
+    return bench.Photographs(place if folder or place.is_dir() else None)
 
 
 def key_of(content: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing.sharedctypes import Synchronized
@@ -21,14 +21,19 @@ from deblur.runs.run import Run, is_complete
 from deblur.runs.train import make
 
 
-def load_or_run(plans: Sequence[Plan], processes: int | None = None) -> list[Run]:
+def load_or_run(
+    plans: Sequence[Plan], processes: int | None = None, then: Callable[[Run], None] | None = None
+) -> list[Run]:
     """The runs of `plans`, trained now where the store lacks them, with one bar over all steps.
 
     On a CPU as many runs go side by side as there are cores, one thread each: on small networks that does more work
     than one run with many threads, and the weights do not depend on the number of cores. On a GPU they go one by one.
+
+    Args:
+        then: what a worker does with each run as soon as it is there, those that were kept included.
     """
     in_order = sorted(plans, key=lambda plan: plan.budget == "main")  # of those that share a run, these ask for most
-    missing = list({plan.key: plan for plan in in_order if not is_complete(plan)}.values())
+    missing = list({plan.key: plan for plan in in_order if then or not is_complete(plan)}.values())
     before = Trainings(kept=len({plan.key for plan in plans}) - len(missing), missing=len(missing))
     tell(before)
     if missing:
@@ -36,7 +41,7 @@ def load_or_run(plans: Sequence[Plan], processes: int | None = None) -> list[Run
             processes = 1 if torch.cuda.is_available() else cpu_count()
         # Longest first, so that no core waits long at the end.
         missing.sort(key=_length, reverse=True)
-        _train_in_processes(missing, min(processes, len(missing)), before)
+        _train_in_processes(missing, min(processes, len(missing)), before, then)
     return [Run(plan) for plan in plans]
 
 
@@ -45,7 +50,9 @@ def _length(plan: Plan) -> float:
     return plan.recipe.steps / recipes.EQUAL_TIME.get(plan.name, min(recipes.EQUAL_TIME.values()))
 
 
-def _train_in_processes(plans: list[Plan], processes: int, before: Trainings) -> None:
+def _train_in_processes(
+    plans: list[Plan], processes: int, before: Trainings, then: Callable[[Run], None] | None
+) -> None:
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
     pool = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(done,))
@@ -57,7 +64,7 @@ def _train_in_processes(plans: list[Plan], processes: int, before: Trainings) ->
     )
     try:
         with _deaf_children():
-            pending = {pool.submit(_train_and_score, plan) for plan in plans}
+            pending = {pool.submit(_train_and_score, plan, then) for plan in plans}
         while pending:
             finished, pending = wait(pending, timeout=1)
             for future in finished:
@@ -117,8 +124,10 @@ def _counted(steps: range) -> Iterator[int]:
                 _steps_done.value += 1
 
 
-def _train_and_score(plan: Plan) -> None:
+def _train_and_score(plan: Plan, then: Callable[[Run], None] | None = None) -> None:
     """Make one run, or continue it; a second process that wants the same run waits and finds it made."""
     with locked(plan.folder / "lock"):
         if not is_complete(plan):
             make(plan, _counted)
+        if then:
+            then(Run(plan))

@@ -42,10 +42,11 @@ class Run:
         """Steps, losses and validation scores of the training."""
         return pd.read_csv(self.plan.folder / "log.csv")
 
-    def network(self) -> nn.Module:
-        """The trained network, in evaluation mode."""
+    def network(self, snapshot: str | int = "") -> nn.Module:
+        """The trained network, in evaluation mode; as it was at a step that was kept, or at its `best`."""
         network = self.plan.network()
-        tensors.load_weights(network, self.plan.folder / "model.safetensors")
+        name = store.snapshot(snapshot) if snapshot else "model.safetensors"
+        tensors.load_weights(network, self.plan.folder / name)
         return network.eval()
 
 
@@ -64,7 +65,7 @@ def load(folder: Path) -> nn.Module:
 def bundled_scale(folder: Path) -> str:
     """The scale, `mini` or `bench`, whose bundled benchmark has blur of the length that a run was trained for."""
     content = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-    return "bench" if content["recipe"].get("data") == "photographs" else "mini"
+    return "bench" if content["recipe"].get("data") in ("photographs", *recipes.RUNGS) else "mini"
 
 
 def parts_in(folder: Path) -> pd.DataFrame:
@@ -103,7 +104,9 @@ PART_PAIRS = 12
 
 def files(plan: Plan) -> tuple[str, ...]:
     """What a plan's finished run consists of."""
-    return (*FILES, PARTS) if ends_with_parts(plan) else FILES
+    names = [*map(str, plan.snapshots), "best"] if plan.snapshots else []
+    kept = tuple(store.snapshot(name) for name in names)
+    return (*FILES, *kept, *((PARTS,) if ends_with_parts(plan) else ()))
 
 
 def ends_with_parts(plan: Plan) -> bool:

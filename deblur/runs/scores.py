@@ -5,18 +5,20 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from deblur import evaluation, paths
 from deblur.data import official
 from deblur.data.copies import Data, open_data
-from deblur.evaluation import classical
+from deblur.evaluation import bursts, classical
 from deblur.locks import locked
 from deblur.models.radn import SelfEnsemble
 from deblur.runs import store
 from deblur.runs.run import Run, scoring, scoring_device
 from deblur.source import code_hash
+from deblur.weights import yardsticks
 
 
 def blurred_scores(data: Data, limit: int | None = None) -> pd.DataFrame:
@@ -65,12 +67,18 @@ def _guess(scale: str) -> classical.Guess:
 
 
 def to_learn(data: Data, limit: int | None = None) -> pd.DataFrame:
-    """The blurred test split by kind of blur, and over all: PSNR, SSIMs, and what floor and oracle gain there."""
+    """The blurred test split by kind of blur, and over all: PSNR, SSIMs, and what floor and oracle gain there.
+
+    On blur of full size, in whole, also what published weights gain (`NETWORK_authors_gain_db`), see
+    `weights.yardsticks`.
+    """
     blurred = blurred_scores(data, limit)
     table = _with_all(blurred)
     columns = {classical.FLOOR: "floor_gain_db", classical.ORACLE: "oracle_gain_db"}
     for name, scores in bounds(data, limit).items():
         table[columns[name]] = _with_all(evaluation.add_gain(scores, blurred))["gain_db"]
+    for name, gains in ({} if limit else yardsticks.gains(data.fingerprint)).items():
+        table[f"{name}_authors_gain_db"] = table["kind"].map(gains)
     return table
 
 
@@ -94,19 +102,55 @@ def exam_scores(run: Run, exam: Data) -> pd.DataFrame:
 def protocol_scores(data: Data, protocol: str, run: Run | None = None, limit: int | None = None) -> pd.DataFrame:
     """Scores of a run, or of the blurred input, on the test split of another benchmark by its own protocol.
 
+    A network of several frames gets the neighbours of each image where the benchmark holds videos.
+
     Args:
         data: the benchmark that is scored, whatever the run was trained on.
     """
-    code = code_hash(evaluation.PROTOCOLS[protocol].score, evaluation.restorer)
+
+    def method() -> evaluation.Method:
+        restore = evaluation.restorer(run.network(), scoring_device()) if run else evaluation.identity
+        if run is None or run.plan.frames == 1 or not data.is_video:
+            return lambda _: restore
+        return evaluation.on_frames(lambda shown: restore(np.dstack(shown)), data.pairs("test"), run.plan.frames)
+
+    return _by_protocol(data, protocol, run.plan.key if run else "blurred", method, limit, evaluation.restorer)
+
+
+def burst_scores(data: Data, protocol: str, limit: int | None = None) -> pd.DataFrame:
+    """Scores of WFA, which learns nothing, on the test split of a benchmark of videos.
+
+    Raises:
+        ValueError: for single images.
+    """
+    if not data.is_video:
+        raise ValueError(f"{data.label} holds no videos, whose neighbouring frames WFA needs; give it dvd")
+
+    def method() -> evaluation.Method:
+        return evaluation.on_frames(bursts.wfa, data.pairs("test"), bursts.FRAMES)
+
+    return _by_protocol(data, protocol, "WFA", method, limit, bursts.wfa)
+
+
+def _by_protocol(
+    data: Data,
+    protocol: str,
+    who: str,
+    method: Callable[[], evaluation.Method],
+    limit: int | None,
+    restoring: Callable,
+) -> pd.DataFrame:
+    """What a method scores by a protocol, scored once; `restoring` is the code that it runs besides."""
+    code = code_hash(evaluation.PROTOCOLS[protocol].score, restoring)
     name = f"{data.name} {data.subset}".strip()
-    parts = (run.plan.key if run else "blurred", name, data.fingerprint, protocol, limit, code)
+    subject = " ".join(map(str, (who, name, data.fingerprint, protocol, limit, code)))
 
     def scored() -> pd.DataFrame:
-        restore = evaluation.restorer(run.network(), scoring_device()) if run else evaluation.identity
-        pairs = data.pairs("test", limit)
-        return evaluation.score_pairs(protocol, data.name, lambda _: restore, pairs, f"{data.name} {protocol}")
+        return evaluation.score_pairs(
+            protocol, data.name, method(), data.pairs("test", limit), f"{data.name} {protocol}"
+        )
 
-    return _scored_once(paths.runs_dir() / "protocols", " ".join(map(str, parts)), scored)
+    return _scored_once(paths.runs_dir() / "protocols", subject, scored)
 
 
 def ensemble_scores(run: Run) -> pd.DataFrame:

@@ -6,6 +6,7 @@ and the old one is dropped after: whenever a process is killed, what is there is
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -161,6 +162,33 @@ class Checkpoints:
 
     def _write_log(self, state: dict) -> None:
         self.folder.write_text("log.csv", pd.DataFrame(state["log"]).to_csv(index=False))
+
+
+@dataclass
+class Snapshots(Checkpoints):
+    """Checkpoints that also keep the averaged weights of some steps, `weights-STEP.safetensors`, and of the best one on
+    validation so far, `weights-best.safetensors`; the log says which step that is, the first of its equals.
+
+    Attributes:
+        steps: that are kept.
+    """
+
+    steps: tuple[int, ...] = ()
+
+    def keep(self, fabric: Fabric, state: dict) -> None:
+        """As `Checkpoints.keep`. Weights come first: a state never stands without those that it has passed."""
+        if fabric.is_global_zero:
+            scores = [row["val_psnr_db"] for row in state["log"] if "val_psnr_db" in row]
+            names = ["best"] if scores and scores[-1] > max(scores[:-1], default=-math.inf) else []
+            for name in names + [str(step) for step in self.steps if step == state["step"]]:
+                with self.folder.writing(snapshot(name)) as draft:
+                    save_weights(state["average"].module, draft)
+        super().keep(fabric, state)
+
+
+def snapshot(name: str | int) -> str:
+    """The file of weights that were kept: of a step, or the `best`."""
+    return f"weights-{name}.safetensors"
 
 
 def stored_table(folder: Path, key: str) -> pd.DataFrame | None:

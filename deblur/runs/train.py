@@ -189,10 +189,12 @@ def train_plan(plan: Plan, network: nn.Module, fabric: Fabric | None = None, pro
         watched = plan.data.validation(recipe.test_pairs)
 
         def validate(network: nn.Module) -> dict[str, float]:
-            restore = evaluation.restorer(network, next(network.parameters()).device)
+            on = next(network.parameters()).device
+            restore = evaluation.windowed(network, plan.window, on) if plan.window else evaluation.restorer(network, on)
             return {"psnr_db": float(evaluation.evaluate(restore, watched)["psnr_db"].mean())}
 
-        keeper, validating = store.Checkpoints(folder), validate if watched else None
+        keeper = store.Snapshots(folder, steps=plan.snapshots) if plan.snapshots else store.Checkpoints(folder)
+        validating = validate if watched else None
         watch = watching if fabric.is_global_zero and not recipe.compile else None
         try:
             training.train(

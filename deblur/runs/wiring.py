@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
-from deblur import accepted, losses, models, training
-from deblur.data import bench, loading, packing
+from deblur import accepted, losses, models, recipes, training
+from deblur.data import bench, ladder, loading, packing, video
 from deblur.losses import LOSSES
 from deblur.schedules import SCHEDULES
 from deblur.source import code_hash
@@ -54,6 +54,11 @@ def stored_pairs(plan: "Plan", device: torch.device) -> tuple:
     return losses.plain, partial(loading.Batches, packing.open_packed(plan.data.packed(), pairs) or loading.Tree(pairs))
 
 
+def stored_windows(plan: "Plan", device: torch.device) -> tuple:
+    """Crops of the frames of the tree's training videos, with their neighbours."""
+    return losses.plain, partial(video.Batches, video.Windows(plan.data.pairs("train"), plan.frames))
+
+
 def fresh_exposures(plan: "Plan", device: torch.device) -> tuple:
     """Crops of the bundled scenes, exposed anew."""
     return losses.plain, partial(loading.Batches, loading.Synthesis())
@@ -66,7 +71,19 @@ def fresh_photographs(plan: "Plan", device: torch.device) -> tuple:
     return losses.geometric, partial(bench.Batches, sharp, device=device, steps=steps, growth=plan.recipe.growth)
 
 
-SOURCES = {"tree": stored_pairs, "synthesis": fresh_exposures, "photographs": fresh_photographs}
+def fresh_rungs(plan: "Plan", device: torch.device) -> tuple:
+    """Crops of photographs, exposed anew with the motion of one rung of the ladder."""
+    sharp = _climbed(plan.photographs.folder, plan.photographs.fingerprint, plan.recipe.data)
+    return losses.geometric, partial(bench.Batches, sharp, device=device)
+
+
+SOURCES = {
+    "tree": stored_pairs,
+    "video": stored_windows,
+    "synthesis": fresh_exposures,
+    "photographs": fresh_photographs,
+    **dict.fromkeys(recipes.RUNGS, fresh_rungs),
+}
 """What a recipe calls its data -> how a batch's loss is averaged, and what makes its batches."""
 
 
@@ -74,6 +91,12 @@ SOURCES = {"tree": stored_pairs, "synthesis": fresh_exposures, "photographs": fr
 def _decoded(folder: Path | None, fingerprint: str) -> bench.Photographs:
     """What one process has decoded serves all of its trainings, as long as the content is the same."""
     return bench.Photographs(folder)
+
+
+@lru_cache(maxsize=1)
+def _climbed(folder: Path | None, fingerprint: str, rung: str) -> ladder.Photographs:
+    """As `_decoded`."""
+    return ladder.Photographs(folder, rung)
 
 
 def drawn(build: Callable[[], nn.Module], seed: int) -> nn.Module:

@@ -63,14 +63,16 @@ class Case(NamedTuple):
 
 
 def cases(network: str) -> list[Case]:
-    """A network as printed by its recipe for each scale, and on stored pairs where no other such training has its
-    schedule; all other variants at smoke."""
-    own = [Case(network, "paper", scale, recipes.recipe(network, scale=scale).data) for scale in recipes.SCALES]
+    """A network as printed by its recipe for each scale, and on stored pairs or videos where no other such training has
+    its schedule; all other variants at smoke."""
+    stored = "video" if models.frames(network) > 1 else "tree"
+    sources = {scale: recipes.recipe(network, scale=scale).data for scale in recipes.SCALES}
+    own = [Case(network, "paper", scale, stored if data == "tree" else data) for scale, data in sources.items()]
     by_wiring = {wiring_of(case): case for case in own}
     for scale in recipes.SCALES:
-        case = Case(network, "paper", scale, "tree")
+        case = Case(network, "paper", scale, stored)
         by_wiring.setdefault(wiring_of(case), case)
-    variants = [Case(network, variant, "smoke", "tree") for variant in models.NETWORKS[network].file.VARIANTS]
+    variants = [Case(network, variant, "smoke", stored) for variant in models.NETWORKS[network].file.VARIANTS]
     return list(dict.fromkeys([*own, *by_wiring.values(), *variants]))
 
 
@@ -127,7 +129,8 @@ class Short(runs.Plan):
 def plan(case: Case, place: Path) -> Short:
     """The shortened plan of a case, to be kept in the folder `place`."""
     opened = copies.open_data()
-    bundled = "" if case.data == "tree" else opened.bundled  # stored pairs are what somebody's own copy has
+    own = case.data in ("tree", "video")  # stored pairs, and videos, are what somebody's own copy has
+    bundled = "" if own else opened.bundled
     data = _Unwatched(opened.name, opened.root, opened.subset, opened.fingerprint, bundled)
     return Short(data, case.network, case.variant, case.scale, place=place)
 

@@ -4,6 +4,7 @@ Cards are JSON, written and read here and nowhere else, and neither needs torch.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,10 +23,10 @@ class Card:
         data: `trained_on`, `tested_on`, `fingerprint`.
         project, licence, source, source_sha256, imported, torch, not_vouched_for: of weights that others published.
         scores: means over the test pairs, by name: `psnr_db`, `gain_db`, `gain_db_KIND`, ...
+        tile: how much the result depends on the tile of `restore`, and which is taken: see `photos.dependence`.
         parts: of the network's design, by name: what is known of them when they are taken out, `change_db` (the change
             in PSNR) and `verdict`, see `evaluation.parts_table`.
         sha256: of the weights.
-        default: whether these weights are taken unless others are asked for.
         limits: sentences.
         more: what a later version writes besides; it is kept, and written last.
     """
@@ -48,10 +49,10 @@ class Card:
     torch: str | None = None
     not_vouched_for: list | None = None
     scores: dict | None = None
+    tile: dict | None = None
     parts: dict | None = None
     file_mb: float | int | None = None
     sha256: str
-    default: bool | None = None
     limits: list | None = None
     more: dict = field(default_factory=dict)
 
@@ -88,6 +89,7 @@ INSIDE: dict[str, Any] = {
     "source_sha256": str,
 }
 """Entry -> what each of its values is."""
+TILE_COLUMNS = ("levels", "change_db", "worst_levels", "worst_change_db")
 
 
 def beside(weights: Path) -> Path:
@@ -136,7 +138,24 @@ def parsed(content: Any) -> Card:
             raise ValueError(f"the card's {entry.name} is of another kind")
     if not all(isinstance(entry.get("verdict"), str) for entry in (content.get("parts") or {}).values()):
         raise ValueError("the card's parts have no verdict, or one of another kind")
+    if not _tells_of_tiles(content.get("tile")):
+        raise ValueError("the card's tile is of another kind")
     if not isinstance((content.get("recipe") or {}).get("steps", 0), int):
         raise ValueError("the card's recipe has steps of another kind")
     named = {name: content[name] for name in NAMES if name in content}
     return Card(**named, more={name: value for name, value in content.items() if name not in NAMES})
+
+
+def _tells_of_tiles(entry: dict | None) -> bool:
+    """Whether an entry `tile` has a default, pixels or None, and columns with a number for each of the same tiles."""
+    if entry is None:
+        return True
+    columns = [column for name in TILE_COLUMNS if isinstance(column := entry.get(name), dict)]
+    tiles = {tuple(column) for column in columns}
+    return (
+        len(columns) == len(TILE_COLUMNS)
+        and len(tiles) == 1
+        and all(re.fullmatch("[0-9]+", tile) for tile in tiles.pop())
+        and all(isinstance(value, int | float) for column in columns for value in column.values())
+        and isinstance(entry.get("default", ""), int | None)
+    )

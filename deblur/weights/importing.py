@@ -20,7 +20,7 @@ from deblur.errors import UsageError, unknown
 from deblur.evaluation import complexity
 from deblur.models import PUBLISHED
 from deblur.models.published import Published, Tensors
-from deblur.weights import cards, packages
+from deblur.weights import cards, packages, yardsticks
 from deblur.weights.cards import Card
 from deblur.weights.checkpoints import read, refuse_no_file
 
@@ -80,6 +80,8 @@ def _translated(network: str, source: Path, files: Sequence[Path], form: Publish
 
 def _card(network: str, source: Path, files: Sequence[Path], form: Published, variant: str, sha256: str) -> Card:
     hashes = {file.name: paths.file_sha256(file) for file in files}
+    scores, fingerprint = yardsticks.measured(hashes, variant)
+    data = {"trained_on": form.trained_on, "fingerprint": fingerprint}
     return Card(
         network=network,
         variant=variant,
@@ -91,7 +93,8 @@ def _card(network: str, source: Path, files: Sequence[Path], form: Published, va
         imported=datetime.now(UTC).date().isoformat(),
         torch=torch.__version__,
         licence=form.licence or None,
-        data={"trained_on": form.trained_on} if form.trained_on else None,
+        data={name: value for name, value in data.items() if value} or None,
+        scores=scores,
         not_vouched_for=_not_vouched_for(form, [*hashes.values()]),
         sha256=sha256,
     )

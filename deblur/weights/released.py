@@ -1,9 +1,10 @@
 """Weights by name, with the card that says what they are."""
 
 import logging
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deblur import paths
 from deblur.errors import UsageError, meant
@@ -14,24 +15,55 @@ if TYPE_CHECKING:  # lists of weights are read without torch, which takes second
 
 log = logging.getLogger(__name__)
 
+Key = TypeVar("Key")
+
+BETTER = (
+    "better on real blur: MAXIM-3S, whose published weights were trained on GoPro; 'deblur weights fetch maxim' gets "
+    "them (84 MB, by npm)"
+)
+"""What is said as long as no network at hand is MAXIM."""
+
 
 def cards() -> dict[str, Card]:
     """The card of every released network in `paths.weights_dir()`, by name; a warning names those that are damaged."""
-    usable, damaged = _sorted_out()
-    for message in damaged.values():
-        _warn_once(f"{message}. The other networks can be used.")
+    usable, damaged = _sorted_out(paths.weights_dir())
+    _warn_of(damaged)
+    return {file.stem: card for file, card in usable.items()}
+
+
+def at_hand() -> dict[Path, Card]:
+    """The card of every network that has a name here, by its file of weights: released ones, then those imported.
+
+    Where an imported one has the name of a released one, it is left out: its path leads to it.
+    """
+    usable, damaged = _all_sorted_out()
+    _warn_of(damaged)
     return usable
 
 
-def _sorted_out() -> tuple[dict[str, Card], dict[str, str]]:
-    """The cards of released networks by name, and for those without a usable one what is wrong."""
+def _sorted_out(folder: Path) -> tuple[dict[Path, Card], dict[Path, str]]:
+    """The cards of the networks in a folder by file, and for those without a usable one what is wrong."""
     usable, damaged = {}, {}
-    for file in sorted(paths.weights_dir().glob("[!.]*.safetensors")):
+    for file in sorted(folder.glob("[!.]*.safetensors")):
         try:
-            usable[file.stem] = read(file)
+            usable[file] = read(file)
         except (ValueError, OSError) as error:
-            damaged[file.stem] = str(error)
+            damaged[file] = str(error)
     return usable, damaged
+
+
+def _all_sorted_out() -> tuple[dict[Path, Card], dict[Path, str]]:
+    usable, damaged = _sorted_out(paths.weights_dir())
+    names = {file.stem for file in (*usable, *damaged)}
+    imported, broken = _sorted_out(paths.imported_dir())
+    usable |= {file: card for file, card in imported.items() if file.stem not in names}
+    damaged |= {file: message for file, message in broken.items() if file.stem not in names}
+    return usable, damaged
+
+
+def _warn_of(damaged: Mapping[Path, str]) -> None:
+    for message in damaged.values():
+        _warn_once(f"{message}. The other networks can be used.")
 
 
 @cache
@@ -39,42 +71,78 @@ def _warn_once(message: str) -> None:
     log.warning("%s", message)
 
 
-def find(name: str | Path | None = None) -> Path:
-    """The weights of that name: released, or a `.safetensors` file; without a name the default ones.
+def by_gain(among: Mapping[Key, Card]) -> list[Key]:
+    """Those networks whose gains compare, the best first: gains that were measured on the same pairs, by fingerprint.
 
-    The default is the released network whose card says so, else the first by name; if that may be one whose card is
-    damaged, a warning says so.
+    Where there are several sets of pairs, the one that most networks were measured on counts.
+    """
+    gains: dict[str, dict[Key, float]] = {}
+    for key, card in among.items():
+        pairs = (card.data or {}).get("fingerprint")
+        if pairs and card.gain_db is not None:
+            gains.setdefault(pairs, {})[key] = card.gain_db
+    most = max(gains.values(), key=len, default={})
+    return sorted(most, key=lambda key: -most[key])
+
+
+def find(name: str | Path | None = None) -> Path:
+    """The weights of that name: released, imported, or a `.safetensors` file; without a name the best ones.
+
+    The best gain most of all whose gains compare, see `by_gain`; where none do, the first of the released ones is
+    taken. If a damaged card hides what a network gains, a warning says so.
 
     Raises:
-        UsageError: an unknown name; lists those there are.
+        UsageError: an unknown name; lists those there are. No name, and nothing that could be taken without one.
         ValueError: a damaged card of the network of that name, or no card that is usable.
     """
     if name is not None and Path(name).suffix == ".safetensors":
         if not Path(name).is_file():
-            raise UsageError(f"{name}: no such file; give released weights by name, others by their path")
+            raise UsageError(f"{name}: no such file; give weights at hand by name, others by their path")
         return Path(name)
-    folder, (usable, damaged) = paths.weights_dir(), _sorted_out()
-    if str(name) in damaged or (damaged and not usable):
-        raise ValueError(damaged.get(str(name)) or "\n".join(damaged.values()))
+    folder, (usable, damaged) = paths.weights_dir(), _all_sorted_out()
+    of_name = {file.stem: message for file, message in damaged.items()}
+    if str(name) in of_name or (damaged and not usable):
+        raise ValueError(of_name.get(str(name)) or "\n".join(damaged.values()))
     if not usable:
         raise UsageError(f"{folder} holds no weights; put released ones there, or give a file with its card")
     if name is None:
-        return folder / f"{_default(usable, damaged)}.safetensors"
-    if name not in usable:
-        raise UsageError(
-            f"no weights are called {str(name)!r}; {folder} holds {', '.join(usable)}{meant(name, usable)}"
-        )
-    return folder / f"{name}.safetensors"
+        file = _best(usable)
+        for message in damaged.values():
+            _warn_once(f"{message}. It may gain more: {file.stem} is taken instead.")
+        return file
+    files = {file.stem: file for file in usable}
+    if name not in files:
+        raise UsageError(f"no weights are called {str(name)!r}; at hand are {', '.join(files)}{meant(name, files)}")
+    return files[str(name)]
 
 
-def _default(there: dict[str, Card], damaged: dict[str, str]) -> str:
-    """The network whose card says that it is the default, else the first one."""
-    for name, card in there.items():
-        if card.default:
-            return name
-    for message in damaged.values():
-        _warn_once(f"{message}. It may be the card of the default network: {min(there)} is taken instead.")
-    return min(there)
+def _best(usable: Mapping[Path, Card]) -> Path:
+    first_of_released = (file for file in usable if file.parent == paths.weights_dir())
+    file = next(iter([*by_gain(usable), *first_of_released]), None)
+    if file is None:
+        names = ", ".join(file.stem for file in usable)
+        raise UsageError(f"nothing is known of how much imported weights gain; choose one by name: {names}")
+    return file
+
+
+def reasons() -> list[str]:
+    """Why `find` takes the network that it takes where none is named, and what would do better; a sentence each."""
+    (usable, _), best = _all_sorted_out(), find()
+    comparable = by_gain(usable)
+    if len(usable) == 1:
+        why = "the only network at hand"
+    elif not comparable:
+        why = f"the first of {len(usable)} networks at hand, since none has scores that compare"
+    else:
+        others = f" of {len(usable)}" if len(comparable) < len(usable) else ""
+        which = f"{len(comparable)}{others} networks at hand{' whose scores compare' if others else ''}"
+        why = f"gains most of the {which}, {usable[best].gain_db:+.2f} dB{_measured_on(usable[best])}"
+    return [f"{best.stem}: {why}"] + ([] if any(card.network == "maxim" for card in usable.values()) else [BETTER])
+
+
+def _measured_on(card: Card) -> str:
+    pairs = str((card.data or {}).get("tested_on") or "")
+    return f" on {'full-size motion blur' if pairs.startswith('bench ') else pairs}" if pairs else ""
 
 
 def load(name: str | Path | None = None) -> "nn.Module":

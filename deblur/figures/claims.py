@@ -1,0 +1,47 @@
+"""The ledger drawn: measured effects with their intervals, the printed ones beside them."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from deblur.figures import INK
+
+COLOURS = {"holds": "tab:blue", "fails": "tab:red", "no effect": "0.55", "undecided": "tab:orange"}
+WAITING = "0.8"
+"""Of effects without a verdict."""
+
+
+def forest(table: pd.DataFrame) -> Figure | None:
+    """A line a contrast that was measured in dB: effect, interval and verdict; a cross where the paper prints it.
+
+    Args:
+        table: of one tier, as `study.ledger.table` gives it; an interval that is not known is not drawn.
+
+    Returns:
+        None before anything was measured.
+    """
+    from matplotlib import pyplot
+    from matplotlib.lines import Line2D
+
+    rows = table[table["unit"] == "dB"].dropna(subset="effect").reset_index(drop=True)
+    if rows.empty:
+        return None
+    figure, axis = pyplot.subplots(figsize=(8, 0.27 * len(rows) + 1.1), layout="constrained")
+    for height, row in zip(np.arange(len(rows))[::-1], rows.itertuples(), strict=True):
+        colour = COLOURS.get(row.verdict, WAITING)
+        axis.plot([row.low, row.high], [height] * 2, color=colour, lw=5, alpha=0.5, solid_capstyle="butt")
+        axis.plot(row.effect, height, "|", color=colour if row.verdict in COLOURS else "0.5", ms=10, mew=2)
+        if pd.notna(row.printed):
+            axis.plot(row.printed, height, "x", color=INK, ms=5)
+        axis.plot([-row.bound, row.bound], [height] * 2, color=INK, lw=0.6, alpha=0.6)
+    axis.axvline(0, color=INK, lw=0.6)
+    axis.set_xscale("symlog", linthresh=0.1)
+    axis.xaxis.set_major_formatter("{x:g}")
+    names = [f"{row.claim}: {row.contrast} ({row.seeds} of {row.planned} seeds)" for row in rows.itertuples()]
+    axis.set_yticks(np.arange(len(rows))[::-1], names, fontsize=8)
+    axis.set(xlabel="effect in dB (linear up to 0.1), and the smallest that matters", ylim=(-0.7, len(rows) - 0.3))
+    lines = [Line2D([], [], color=colour, lw=5, alpha=0.5, label=name) for name, colour in COLOURS.items()]
+    lines += [Line2D([], [], color=WAITING, lw=5, alpha=0.5, label="seeds are missing")]
+    lines += [Line2D([], [], color=INK, marker="x", ls="", ms=5, label="printed")]
+    figure.legend(handles=lines, fontsize=7, loc="outside right upper")
+    return figure

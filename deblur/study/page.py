@@ -1,0 +1,145 @@
+"""The ledger as it is read: `results/claims.csv`, a row a contrast, and `results/CLAIMS.md`, a row a claim."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from deblur import paths, writing
+from deblur.study import ledger
+from deblur.study.claims import PAPERS, TIERS, Claim, claims
+from deblur.talk import table
+
+TITLES = {
+    "attentive": "Attentive network (Xu et al.)",
+    "radn": "RADN",
+    "raidnet": "RAID-Net",
+    "sgenet": "SGENet",
+    "simplenet": "SimpleNet",
+}
+
+FINE = 0.02
+"""Smallest effects below it are shown with a digit more."""
+
+HEAD = """# What the papers claim, and what came out
+
+Written by `deblur claims --write` from the records in `results/study/`; nothing here was typed. `deblur study` makes
+the records, `results/claims.csv` has every contrast with its numbers.
+
+A verdict belongs to a scale:
+
+{tiers}
+
+It falls when all planned seeds are there. *No effect*: the 95 % interval lies within the smallest effect that matters
+(0.1 dB, or a third of the printed one). *Holds*, *fails*: it leaves out zero, on the side that the claim expects or on
+the other. *Undecided*: neither; the smallest effect that would have been seen stands beside it. *Nothing learnt*: not
+even the better arm is above a Wiener filter that learns nothing. *Part inert*: most of what is looked at inside the
+networks is constant, or sends its taps off the map. What is counted holds everywhere; what is timed is decided on a GPU
+alone (`deblur study --checks`). Seeds and scenes both count as drawn at random;
+contrasts of one table are corrected together (Holm). How often these rules err, and what they see, is simulated in
+`results/study/simulation.csv`.
+"""
+
+
+def write() -> list[Path]:
+    """Write the ledger's table and its page; returns both files.
+
+    Raises:
+        OSError: if something else is there, or they cannot be written.
+    """
+    page, table = (_ours(paths.results_dir() / name, start) for name, start in _STARTS.items())
+    with writing.delivering(page, overwrite=True) as page_draft, writing.delivering(table, overwrite=True) as draft:
+        rows = ledger.table()
+        draft.write_text(rows.to_csv(index=False), encoding="utf-8")
+        page_draft.write_text(markdown(rows), encoding="utf-8")
+    return [page, table]
+
+
+_STARTS = {"CLAIMS.md": HEAD.partition("\n")[0], "claims.csv": ",".join(ledger.COLUMNS[:3])}
+"""Name of a file -> what it begins with if it is of an earlier call."""
+
+
+def _ours(file: Path, start: str) -> Path:
+    """A file that may be replaced."""
+    writing.check_file(file, overwrite=True)
+    if file.is_file() and not file.read_bytes().startswith(start.encode()):
+        raise writing.InTheWayError(f"{file} is already there, and not of an earlier call; move it away")
+    return file
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """The page, of what `ledger.table` gives for all papers."""
+    tiers = "\n".join(f"- *{name}*: {tier.words}; {tier.seeds} seeds." for name, tier in TIERS.items())
+    parts = [HEAD.format(tiers=tiers)]
+    for paper in PAPERS:
+        own = rows[rows["paper"] == paper]
+        listed = [(claim, ledger.of_claim(claim, own)) for claim in claims(paper)]
+        parts += [f"## {TITLES[paper]}\n\n{summary(listed)}\n", _lines(listed, own)]
+    return "\n".join(parts)
+
+
+def summary(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> str:
+    """How many claims came out how, a sentence a tier, and one for all that is counted or timed."""
+    sentences = []
+    for place, tiers in {**{tier.capitalize(): (tier,) for tier in TIERS}, "Counted or timed": _others(listed)}.items():
+        counts = Counter(_kind(verdicts[tier]) for _, verdicts in listed for tier in tiers if tier in verdicts)
+        if counts:
+            words = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+            sentences.append(f"{place}: {words}.")
+    rest = Counter(_kind(verdicts[""]) for _, verdicts in listed if "" in verdicts)
+    if rest:
+        sentences.append(
+            f"Of {len(listed)} claims, " + ", ".join(f"{count} {kind}" for kind, count in rest.items()) + "."
+        )
+    return " ".join(sentences)
+
+
+def _others(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> tuple[str, ...]:
+    """What claims are about that no tier decides."""
+    return tuple({tier for _, verdicts in listed for tier in verdicts} - {*TIERS, ""})
+
+
+def _kind(verdict: str) -> str:
+    """A verdict without what it waits for or why."""
+    return verdict.partition(":")[0] if verdict.startswith(("not yet", ledger.NOT_HERE)) else verdict
+
+
+def _lines(listed: Sequence[tuple[Claim, Mapping[str, str]]], rows: pd.DataFrame) -> str:
+    lines = ["| | claim | printed | measured | verdict |", "|---|---|---|---|---|"]
+    for claim, verdicts in listed:
+        own = rows[(rows["claim"] == claim.id) & rows["decides"]]
+        effects = "<br>".join(filter(None, (effect(row) for row in own.to_dict("records"))))
+        lines.append(f"| {claim.id} | {claim.claim} ({claim.place}) | {claim.printed} | {effects} | {said(verdicts)} |")
+    return "\n".join(lines) + "\n"
+
+
+def said(verdicts: Mapping[str, str]) -> str:
+    """A claim's verdicts, as Markdown."""
+    return "; ".join(f"{tier}: **{verdict}**" if tier else verdict for tier, verdict in verdicts.items())
+
+
+def effect(row: Mapping) -> str:
+    """A contrast's effect with its interval, in words; empty before there is one."""
+    if row["tier"] not in TIERS:
+        return row["contrast"]
+    if pd.isna(row["effect"]):
+        return ""
+    digits = 2 if row["bound"] >= FINE else 3
+    between = "" if pd.isna(row["low"]) else f" [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    unit = "" if row["unit"] == "dB" else f" {row['unit']}".rstrip()
+    seen = f", could see {row['detectable']:.{digits}f}" if row["verdict"] == "undecided" else ""
+    seeds = f"{row['seeds']} of {row['planned']} seeds ({row['tier']})"
+    return f"{row['contrast']}: {row['effect']:+.{digits}f}{between}{unit}{seen}, {seeds}"
+
+
+def text(papers: Sequence[str] = PAPERS) -> str:
+    """Claims and verdicts of some papers, to read on a terminal."""
+    lines = []
+    for paper in papers:
+        rows = ledger.table([paper])
+        for claim in claims(paper):
+            verdicts = ledger.of_claim(claim, rows)
+            said = "; ".join(f"{tier}: {verdict}" if tier else _kind(verdict) for tier, verdict in verdicts.items())
+            lines.append([claim.id, claim.claim, said])
+    return table(["claim", "says", "verdict"], lines)
