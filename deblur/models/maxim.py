@@ -478,7 +478,7 @@ class MAXIM(nn.Module):
                 nn.init.zeros_(convolution.bias)
             open_units(self)
             for attention in (m for m in self.modules() if isinstance(m, ChannelAttention)):
-                attention.weigh[0].bias.data += LIFT  # of its one image they read one mean, and just open for that
+                attention.weigh[0].bias.data += 3 * LIFT  # of its one image they read one mean, and just open for that
 
     def forward(self, blurred: Tensor) -> tuple[Tensor, ...]:
         height, width = blurred.shape[-2:]
