@@ -599,8 +599,9 @@ SGENET = {
 BENCH_STEPS = {"attentive": 6400, "raidnet": 3000, "sgenet": 1500, "radn": 2100, "simplenet": 1400}
 """Network -> steps at bench, as time on a GPU allowed: the best one had most of it."""
 
-MORE_STEPS = 160
-"""Steps of a training that goes on at bench: all motion and grown crops from the first on, at a lower rate."""
+MORE_STEPS = {"attentive": 160, "raidnet": 600}
+"""Network -> steps of a training that goes on at bench: all motion from the first step on, at a lower rate; 160 for the
+networks that are not named."""
 
 
 def _bench(name: str, mini: Recipe, **config: Any) -> Recipe:
@@ -765,7 +766,7 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
     if budget == "more":
         if scale != "bench":
             raise ValueError(f"no training goes on from earlier weights at scale {scale}; choose bench, or main or row")
-        return replace(base, loss_args=loss_args, steps=MORE_STEPS, lr=1e-4, warm_up=10, curriculum=False)
+        return replace(base, loss_args=loss_args, steps=MORE_STEPS.get(name, 160), lr=1e-4, warm_up=10, curriculum=False)
     steps = base.steps if budget == "main" else base.row_steps
     if budget == "time" and scale != "smoke":
         if scale != "mini" or name not in EQUAL_TIME:
