@@ -142,7 +142,7 @@ def test_a_mismatch_is_one_line_of_a_command(monkeypatch, capsys):
     def fail():
         raise builds.MismatchError("libtorch_cuda.so")
 
-    monkeypatch.setattr(released, "cards", fail)
+    monkeypatch.setattr(released, "at_hand", fail)
     assert cli.main(["weights", "list"]) == 1
     assert capsys.readouterr().err.startswith("deblur: torch and torchvision do not match (libtorch_cuda.so). Install")
 

@@ -171,7 +171,7 @@ def test_work_that_fails_ends_with_status_1_and_a_line(error, message, monkeypat
     def fail():
         raise error
 
-    monkeypatch.setattr(released, "cards", fail)
+    monkeypatch.setattr(released, "at_hand", fail)
     status, line = said(["weights", "list"], capsys)
     assert status == 1
     assert message in line
@@ -182,7 +182,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(error, monkeypatch):
     def fail():
         raise error
 
-    monkeypatch.setattr(released, "cards", fail)
+    monkeypatch.setattr(released, "at_hand", fail)
     with pytest.raises(type(error)):
         cli.main(["weights", "list"])
 
