@@ -766,7 +766,9 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
     if budget == "more":
         if scale != "bench":
             raise ValueError(f"no training goes on from earlier weights at scale {scale}; choose bench, or main or row")
-        return replace(base, loss_args=loss_args, steps=MORE_STEPS.get(name, 160), lr=1e-4, warm_up=10, curriculum=False)
+        return replace(
+            base, loss_args=loss_args, steps=MORE_STEPS.get(name, 160), lr=1e-4, warm_up=10, curriculum=False
+        )
     steps = base.steps if budget == "main" else base.row_steps
     if budget == "time" and scale != "smoke":
         if scale != "mini" or name not in EQUAL_TIME:

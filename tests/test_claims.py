@@ -16,7 +16,7 @@ FIXED = {
     "radn": "7fc29b13ddc9a2ef",
     "raidnet": "e48768b29160af13",
     "sgenet": "0a13da26fddd1668",
-    "simplenet": "a54019a659390026",
+    "simplenet": "b6100280c5b31e8c",
 }
 """Paper -> hash of its contrasts as they were before the first training of the study."""
 

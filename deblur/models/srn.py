@@ -202,7 +202,6 @@ def start_at_identity(network: SRN) -> None:
 VARIANTS = {
     "paper": {},
     "no_lstm": {"lstm": False},
-    "wider": {"size": 1.25},  # the size of SRN with PVBs
     "gradient_loss": {},  # changes the loss: see deblur.recipes
 }
 """Variant -> its differences from `Config()`."""
