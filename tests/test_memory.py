@@ -223,10 +223,11 @@ def same(one, other):
 
 CHILD = """
 import re, resource, sys
+from dataclasses import replace
 from pathlib import Path
 import torch
 from deblur import cli
-from deblur.photos import memory, restoration, tiles
+from deblur.photos import files, memory, restoration, tiles
 from deblur.weights import released
 from tests.test_memory import Hungry
 torch.set_num_threads(2)
@@ -236,6 +237,8 @@ def counted(*given):
     return tiled(*given)
 tiles.tiled = counted
 released.load = lambda name: Hungry()
+read = files.read
+files.read = lambda file: replace(read(file), tile=None)  # what a card asks for leaves memory no say
 restoration.restore(torch.zeros(64, 64, 3, dtype=torch.uint8).numpy(), Hungry())
 told = lambda name: 1024 * int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before = told("VmHWM")

@@ -25,7 +25,6 @@ from deblur.reports import awkward
 from deblur.weights import released
 
 SHAPE = (30, 40, 3)
-NAMED = ("--model", "attentive")
 
 
 class Scale(nn.Module):
@@ -43,6 +42,11 @@ class Scale(nn.Module):
         return (blurred * self.factor + self.plus,)
 
 
+def named(arguments):
+    """What names a network at hand, unless the arguments do."""
+    return [] if "--model" in arguments else ["--model", min(released.cards())]
+
+
 @pytest.fixture
 def command(monkeypatch, capfd):
     """`deblur restore` with a network given as the first argument; returns status and what was said.
@@ -52,7 +56,7 @@ def command(monkeypatch, capfd):
 
     def run(network, *arguments):
         monkeypatch.setattr(released, "load", lambda name: network)
-        status = cli.main(["restore", *map(str, arguments), *NAMED])
+        status = cli.main(["restore", *map(str, arguments), *named(arguments)])
         return status, capfd.readouterr().err
 
     return run
@@ -692,7 +696,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(done, overwrite, tmp_path, co
     status, said = command(network, *arguments)
     assert status == 130
     assert f"deblur: stopped: {done} of 3 photographs are restored, in {out}; the same command restores " in said
-    again = f"deblur: to go on: {shlex.join(['deblur', 'restore', *map(str, arguments), *NAMED])}\n"
+    again = f"deblur: to go on: {shlex.join(['deblur', 'restore', *map(str, arguments), *named(arguments)])}\n"
     assert said.endswith(again)
     assert "Traceback" not in said
     assert tree(out).keys() == {"a.png", "b.png", "c d.png"} - {
