@@ -251,33 +251,26 @@ def test_depth_looks_at_the_best_step_and_asks_half_a_decibel_above_the_floor():
         assert verdict_of("radn", "R6", "self-attention over none", "depth")["verdict"] == said
 
 
-def test_families_are_corrected_together():
-    write_bounds("mini")
-    rng, seeds = np.random.default_rng(0), range(4)
-    weak = {"effect": 0.12, "spread": 0.05}
-    for seed in seeds:
-        write_run(NONE, seed, 27.0)
-        write_run("attentive", seed, 27.0 + weak["effect"] + rng.normal(0, weak["spread"]))
-    family = [contrast for contrast in contrasts("attentive") if contrast.family == "attentive Table 5"]
-    effects = [statistics.effect(np.full((4, 8), 0.1) + rng.normal(0, 0.1, (4, 8))) for _ in family]
-    alone = [statistics.verdicts([one], [0.001], [1])[0] for one in effects]
-    together = statistics.verdicts(effects, [0.001] * len(family), [1] * len(family))
-    assert together.count("holds") <= alone.count("holds")
-
-
-def test_the_ledger_calls_families_together(monkeypatch):
+def test_a_family_is_corrected_as_a_whole_also_before_all_of_it_is_in(monkeypatch):
+    """CA, SA and both halves over none, both kinds over each, SA over CA: the contrasts of Table 5."""
+    family = [one for one in contrasts("attentive") if (one.tier, one.family) == ("breadth", "attentive Table 5")]
     study(0.5)
     seen = []
     ruled = statistics.verdicts
-    monkeypatch.setattr(
-        statistics, "verdicts", lambda effects, *rest: seen.append(len(effects)) or ruled(effects, *rest)
-    )
-    for text in ("attentive/table5_only_ca", "attentive/table5_sa_encoder"):
-        for seed in range(4):
-            write_run(text, seed, 27.2)
-    forget()
+
+    def rule(effects, bounds, signs, waiting=0):
+        seen.append((len(effects), waiting))
+        return ruled(effects, bounds, signs, waiting)
+
+    monkeypatch.setattr(statistics, "verdicts", rule)
     ledger.table(["attentive"])
-    assert max(seen) == 4  # CA, SA and SA in the encoder over none, and SA over CA: one family
+    assert (1, len(family) - 1) in seen
+    for seed in range(4):
+        write_run("attentive/table5_only_ca", seed, 27.2)
+    forget()
+    seen.clear()
+    ledger.table(["attentive"])
+    assert (3, len(family) - 3) in seen
 
 
 def test_every_claim_has_a_verdict_or_a_reason():

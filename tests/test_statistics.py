@@ -76,6 +76,8 @@ def test_a_family_asks_more_of_each_of_its_contrasts():
     weak, strong = Effect(0.1, 0.02, 0.02, 4, 16), Effect(1.0, 0.02, 0.02, 4, 16)
     assert verdicts([weak], [0.01], [1]) == ["holds"]
     assert verdicts([weak] * 4, [0.01] * 4, [1] * 4) == ["undecided"] * 4
+    assert verdicts([weak], [0.01], [1], waiting=3) == ["undecided"]
+    assert verdicts([strong, weak], [0.01] * 2, [1] * 2, waiting=2) == ["holds", "undecided"]
     assert verdicts([strong, strong, strong, weak], [0.01] * 4, [1] * 4) == ["holds"] * 4  # the last has no others left
 
 

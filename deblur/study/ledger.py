@@ -214,12 +214,13 @@ def settled(paper: str) -> list[tuple[Measured, str]]:
 
 
 def _said(family: Sequence[Measured]) -> list[str]:
-    """The verdicts of a family; those that wait, or learnt nothing, take no part in the correction."""
+    """The verdicts of a family; those that learnt nothing take no part in the correction."""
     done = [one for one in family if one.complete and one.learnt and one.effect and not one.inert]
     by_rule = statistics.verdicts(
         [one.effect for one in done if one.effect],
         [one.contrast.bound_db for one in done],
         [one.contrast.sign for one in done],
+        waiting=sum(not one.complete for one in family),
     )
     ruled: dict[int, str] = {id(one): verdict for one, verdict in zip(done, by_rule, strict=True)}
     return [ruled.get(id(one)) or _waiting(one) for one in family]

@@ -101,7 +101,9 @@ def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[bool]:
     return rejected
 
 
-def verdicts(effects: Sequence[Effect], bounds: Sequence[float], signs: Sequence[int]) -> list[Verdict]:
+def verdicts(
+    effects: Sequence[Effect], bounds: Sequence[float], signs: Sequence[int], waiting: int = 0
+) -> list[Verdict]:
     """The verdicts of a family of contrasts.
 
     That there is no effect is asked first. A contrast can be wrongly said to have none only if it has one, and wrongly
@@ -110,9 +112,11 @@ def verdicts(effects: Sequence[Effect], bounds: Sequence[float], signs: Sequence
     Args:
         bounds: the smallest effects that matter.
         signs: +1 or -1, as the claim expects.
+        waiting: contrasts of the family that have no effect yet; they count, lest a verdict fall that later ones undo.
     """
-    none = holm([effect.p_none(bound) for effect, bound in zip(effects, bounds, strict=True)])
-    signed = holm([effect.p_sign for effect in effects])
+    later = [1.0] * waiting
+    none = holm([effect.p_none(bound) for effect, bound in zip(effects, bounds, strict=True)] + later)[: len(effects)]
+    signed = holm([effect.p_sign for effect in effects] + later)[: len(effects)]
     said: list[Verdict] = []
     for effect, sign, inside, apart in zip(effects, signs, none, signed, strict=True):
         towards: Verdict = "holds" if effect.mean * sign > 0 else "fails"
