@@ -13,10 +13,17 @@ _SCRATCH = tempfile.mkdtemp(prefix="deblur-tests-")
 atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
 os.environ["DEBLUR_RUNS"] = os.path.join(_SCRATCH, "runs")
 os.environ["DEBLUR_PHOTOS"] = os.path.join(_SCRATCH, "photos")
+_OWN_IMPORTED = os.environ.get("DEBLUR_IMPORTED", "")
 os.environ["DEBLUR_IMPORTED"] = os.path.join(_SCRATCH, "imported")
 os.environ["DEBLUR_RESULTS"] = os.path.join(_SCRATCH, "results")
 os.environ["OMP_NUM_THREADS"] = "1"  # for what tests start
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def own_imported(monkeypatch):
+    """The user's own imported weights, which tests else never see."""
+    monkeypatch.setenv("DEBLUR_IMPORTED", _OWN_IMPORTED)  # empty counts as unset
 
 
 def pytest_addoption(parser):

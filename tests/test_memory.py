@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -337,3 +338,40 @@ def test_threads_are_spared_where_their_stacks_would_not_fit(room, expected, mon
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY,) * 2)
     memory.spare_threads()
     assert chosen == [expected]
+
+
+KEEPING = """
+import resource
+import torch
+from deblur.photos import memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.empty(2**24).fill_(1.0)  # 64 MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+first = faults()
+kept = memory.keep_freed()
+for _ in range(3):  # the heap grows to what is needed
+    last = faults()
+print(kept, last < first / 4)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the C library of Linux")
+def test_what_tensors_leave_is_kept_for_the_next_ones():
+    """In a process of its own: it holds until the program ends."""
+    done = subprocess.run([sys.executable, "-c", KEEPING], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
+def test_another_c_library_keeps_its_ways(monkeypatch):
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
+    assert not memory.keep_freed()
+
+
+def test_nothing_is_kept_where_memory_is_short(monkeypatch):
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: pytest.fail("the C library was asked"))
+    monkeypatch.setattr(memory, "usable_bytes", lambda device: memory.PLENTY - 1)
+    assert not memory.keep_freed()

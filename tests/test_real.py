@@ -21,6 +21,7 @@ PAIRS = [
 
 
 @pytest.mark.skipif(not FOLDER, reason="DEBLUR_REAL names no folder of real pairs")
+@pytest.mark.usefixtures("own_imported")
 def test_every_network_on_real_pairs():
     assert PAIRS, f"{FOLDER} holds no NAME_blur.png"
     for blurred_file, sharp_file in PAIRS:

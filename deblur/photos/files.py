@@ -93,6 +93,7 @@ def restore_files(
     work = find(photos, out)
     weights = released.find(model)
     memory.spare_threads()
+    memory.keep_freed()
     network, card = released.load(weights), read(weights)
     outputs = Outputs([weights, weights.with_suffix(".json"), *_inputs(work.jobs, overwrite)], overwrite)
     for note in (*([] if model else released.reasons()), *work.notes, *work.skipped):
