@@ -1,9 +1,8 @@
-"""What `deblur restore` takes: seconds and memory against megapixels, and what tiles change.
+"""What `deblur restore` takes: seconds and memory against megapixels.
 
 `python -m benchmarks.restore --model NAME` prints the rows, without a name those of the default network, and writes
-them to `results/bench/restore.csv` and, as a curve, `restore.png`. Each size is a JPEG, restored by the command in a
-process of its own. Then comes how far a restoration by the smallest tiles is from that of the whole image, on a picture
-of one megapixel.
+them to `results/bench/restore.csv`, beside those of other networks, and as curves to `restore.png`. Each size is a
+JPEG, restored by the command in a process of its own.
 """
 
 import argparse
@@ -23,7 +22,6 @@ from skimage import data
 from benchmarks.__main__ import machine
 from deblur import paths, writing
 from deblur.evaluation.complexity import device_name
-from deblur.photos import restoration, tiles
 from deblur.weights import released
 
 MEGAPIXELS = (1, 2, 4, 8, 12)
@@ -60,25 +58,24 @@ def run(model: str | None = None, sizes: tuple[float, ...] = MEGAPIXELS) -> list
         return [measure(size, Path(scratch), options) for size in sizes]
 
 
-def tile_difference(model: str | None = None) -> dict[str, float]:
-    """Levels of 255 by which the smallest tiles change the restoration of one megapixel."""
-    network, image = released.load(model), photograph(1)
-    smallest = 3 * tiles.MARGIN + 2 * tiles.ALIGN
-    whole, parts = (
-        restoration.restore(image, network, tile=tile).astype(np.float64) for tile in (max(image.shape), smallest)
-    )
-    difference = np.abs(whole - parts)
-    return {"tile_px": smallest, "rms": np.sqrt(np.square(difference).mean()), "largest": difference.max()}
+def merged(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """The rows with those of other networks that the file has."""
+    if not file.is_file():
+        return table
+    before = pd.read_csv(file)
+    return pd.concat([before[~before["model"].isin(table["model"])], table], ignore_index=True)
 
 
-def draw(table: pd.DataFrame, title: str) -> Figure:
-    """Seconds and memory against megapixels."""
+def draw(table: pd.DataFrame) -> Figure:
+    """Seconds and memory against megapixels, a curve a network."""
     figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
     for axis, (name, label) in zip(axes, (("seconds", "seconds"), ("memory_gb", "GB of memory at most")), strict=True):
-        axis.plot(table["megapixels"], table[name], "o-", markersize=4)
+        for (model, device), rows in table.groupby(["model", "device"]):
+            axis.plot(rows["megapixels"], rows[name], "o-", markersize=4, label=f"{model}, {device}")
         axis.set(xlabel="megapixels", ylabel=label, xlim=(0, None), ylim=(0, None))
         axis.grid(alpha=0.3)
-    figure.suptitle(title, fontsize=9)
+    axes[0].legend(fontsize=8)
+    figure.suptitle("deblur restore", fontsize=9)
     return figure
 
 
@@ -89,13 +86,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=paths.results_dir() / "bench")
     chosen = parser.parse_args()
     stamp = {"model": released.find(chosen.model).stem, "machine": machine(), "device": device_name()}
-    table = pd.DataFrame(run(chosen.model, chosen.sizes))
-    writing.write_text(chosen.out / "restore.csv", table.assign(**stamp).round(3).to_csv(index=False))
+    rows = pd.DataFrame(run(chosen.model, chosen.sizes)).assign(**stamp).round(3)
+    table = merged(rows, chosen.out / "restore.csv")
+    writing.write_text(chosen.out / "restore.csv", table.to_csv(index=False))
     with writing.replacing(chosen.out / "restore.png") as draft:
-        draw(table, "deblur restore: " + "; ".join(stamp.values())).savefig(draft, dpi=110, metadata={"Software": None})
-    print(*stamp.values(), sep="; ")
-    print(table.to_string(index=False, float_format="%.2f"))
-    print(pd.DataFrame([tile_difference(chosen.model)]).to_string(index=False, float_format="%.2f"))
+        draw(table).savefig(draft, dpi=110, metadata={"Software": None})
+    print(rows.to_string(index=False, float_format="%.2f"))
 
 
 if __name__ == "__main__":

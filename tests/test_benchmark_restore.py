@@ -11,23 +11,27 @@ from deblur.reports import awkward
 def test_seconds_and_memory_of_each_size(tmp_path, monkeypatch):
     awkward.tiny_release(tmp_path / "weights", "tiny")
     monkeypatch.setenv("DEBLUR_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr(restore, "tile_difference", lambda model: {"tile_px": 0})  # restores a whole megapixel twice
+    others = pd.DataFrame({"model": ["other", "tiny"], "megapixels": [5, 6], "seconds": 1.0, "memory_gb": 1.0})
+    others.assign(machine="elsewhere", device="CPU").to_csv(tmp_path / "restore.csv", index=False)
     words = ["restore", "--model", "tiny", "--sizes", "0.02", "0.3", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", words)
     restore.main()
-    found = pd.read_csv(tmp_path / "restore.csv")
-    assert found["megapixels"].tolist() == [0.02, 0.3]
-    assert (found["model"] == "tiny").all()
-    assert (found["seconds"] > 0).all()
-    assert found["memory_gb"].between(0.2, 4).all()
+    table = pd.read_csv(tmp_path / "restore.csv")
+    assert list(zip(table["model"], table["megapixels"])) == [("other", 5), ("tiny", 0.02), ("tiny", 0.3)]
+    assert (table["seconds"] > 0).all()
+    assert table["memory_gb"].between(0.2, 4).all()
     assert (tmp_path / "restore.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_curve_shows_the_rows():
-    table = pd.DataFrame({"megapixels": [1, 2, 12], "seconds": [3.0, 5.0, 30.0], "memory_gb": [1.0, 1.5, 2.5]})
-    figure = restore.draw(table, "title")
+def test_each_network_has_its_curve():
+    rows = {"megapixels": [1, 2, 12], "seconds": [3.0, 5.0, 30.0], "memory_gb": [1.0, 1.5, 2.5]}
+    one = pd.DataFrame(rows).assign(model="one", device="CPU")
+    two = (2 * pd.DataFrame(rows)).assign(model="two", device="GPU")
+    figure = restore.draw(pd.concat([one, two]))
     for axis, name in zip(figure.axes, ("seconds", "memory_gb"), strict=True):
-        assert axis.lines[0].get_xydata().tolist() == table[["megapixels", name]].values.tolist()
+        assert [line.get_label() for line in axis.lines] == ["one, CPU", "two, GPU"]
+        for line, table in zip(axis.lines, (one, two), strict=True):
+            assert line.get_xydata().tolist() == table[["megapixels", name]].values.tolist()
 
 
 def test_photographs_have_the_size_and_shape_that_is_asked_for():

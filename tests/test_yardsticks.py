@@ -33,7 +33,7 @@ def kept(tmp_path, monkeypatch):
 @pytest.fixture
 def rows(kept, mini_root, monkeypatch):
     monkeypatch.setattr(released, "load", lambda file: Brighter())
-    data = copies.open_data(mini_root)
+    data = replace(copies.open_data(mini_root), bundled="bench")
     made = report.measure(kept.with_name("net.safetensors"), CARD, data)
     kept.write_text(report.text(made), encoding="utf-8")
     return made
@@ -80,9 +80,10 @@ def test_what_is_measured_already_is_not_measured_again(rows, kept, monkeypatch,
     assert kept.read_bytes() == before
     other = replace(CARD, source_sha256={"c.pth": "3" * 64})
     monkeypatch.setattr(released, "at_hand", lambda: {kept: other})
-    monkeypatch.setattr(report, "measure", lambda file, card, data: [rows[0]._replace(source="new")])
+    source = yardsticks.source_of(other.source_sha256)
+    monkeypatch.setattr(report, "measure", lambda file, card, data: [rows[0]._replace(source=source)])
     report.main()
-    assert [row.source for row in yardsticks.listed()] == [row.source for row in rows] + ["new"]
+    assert [row.source for row in yardsticks.listed()] == [row.source for row in rows] + [source]
 
 
 def test_they_stand_beside_what_there_is_to_learn(rows, mini_root, tmp_path, monkeypatch):
@@ -106,11 +107,11 @@ def test_an_imported_card_carries_them(rows, monkeypatch):
 
 def test_the_committed_rows_are_whole():
     table = pd.DataFrame(yardsticks.listed())
-    fingerprint = copies.open_data(scale="bench").fingerprint
-    assert set(table["fingerprint"]) == {fingerprint}
-    counted = table.groupby(["source", "split"])["pairs"].apply(list)
-    for (_, split), pairs in counted.items():
-        assert len(pairs) == 5
-        assert max(pairs) == sum(pairs) / 2 == {"validation": 32, "test": 60}[split]
-    gains = table[(table["kind"] == "all") & (table["split"] == "validation")].set_index("network")["gain_db"]
+    pairs = {"bench": {"validation": 32, "test": 60}, "mini": {"validation": 12, "test": 36}}
+    assert set(table["fingerprint"]) == {copies.open_data(scale=scale).fingerprint for scale in pairs}
+    for (_, scale, split), counts in table.groupby(["source", "scale", "split"])["pairs"]:
+        assert max(counts) == sum(counts) / 2 == pairs[scale][split]
+    assert table.groupby(["source", "scale"])["split"].nunique().tolist() == [2] * 4
+    whole = table[(table["kind"] == "all") & (table["split"] == "validation") & (table["scale"] == "bench")]
+    gains = whole.set_index("network")["gain_db"]
     assert gains["maxim"] > gains["dmphn"] > 2

@@ -1,4 +1,4 @@
-"""What imported weights gain on the validation and test pairs of full-size blur: `weights/yardsticks.csv`.
+"""What imported weights gain on the bundled validation and test pairs: `weights/yardsticks.csv`.
 
 `python -m deblur.reports.yardsticks` scores those at hand that have no rows yet.
 """
@@ -17,6 +17,7 @@ from deblur.weights.cards import Card
 from deblur.weights.yardsticks import Yardstick
 
 SPLITS = ("validation", "test")
+SCALES = ("bench", "mini")
 
 
 def measure(file: Path, card: Card, data: copies.Data) -> list[Yardstick]:
@@ -37,6 +38,7 @@ def _row(card: Card, data: copies.Data, split: str, kind: str, scores: pd.DataFr
         variant=card.variant,
         source=yardsticks.source_of(card.source_sha256 or {}),
         trained_on=str((card.data or {}).get("trained_on", "")),
+        scale=data.bundled,
         fingerprint=data.fingerprint,
         split=split,
         kind=kind,
@@ -55,13 +57,15 @@ def text(rows: list[Yardstick]) -> str:
 
 
 def main() -> None:
-    data = copies.open_data(scale="bench")
-    rows = [row for row in yardsticks.listed() if row.fingerprint == data.fingerprint]
-    for file, card in released.at_hand().items():
-        rows_of = {(row.source, row.variant) for row in rows}
-        if card.source_sha256 and (yardsticks.source_of(card.source_sha256), card.variant) not in rows_of:
-            rows += measure(file, card, data)
-            writing.write_text(yardsticks.file(), text(rows))
+    copied = [copies.open_data(scale=scale) for scale in SCALES]
+    rows = [row for row in yardsticks.listed() if row.fingerprint in {data.fingerprint for data in copied}]
+    for data in copied:
+        for file, card in released.at_hand().items():
+            scored = {(row.source, row.variant, row.fingerprint) for row in rows}
+            own = (yardsticks.source_of(card.source_sha256 or {}), card.variant, data.fingerprint)
+            if card.source_sha256 and own not in scored:
+                rows += measure(file, card, data)
+                writing.write_text(yardsticks.file(), text(rows))
     print(text(rows))
 
 

@@ -1,4 +1,4 @@
-"""What weights that other projects published gain on the fixed pairs of full-size blur: `weights/yardsticks.csv`.
+"""What weights that other projects published gain on the bundled pairs: `weights/yardsticks.csv`.
 
 A row a file of weights, split and kind of blur, `all` included. They were trained on other data than ours, and count as
 no training of ours: they say where the field's measure lies. `python -m deblur.reports.yardsticks` writes the rows.
@@ -19,6 +19,7 @@ class Yardstick(NamedTuple):
     Attributes:
         source: see `source_of`.
         trained_on: as its project says.
+        scale: of the bundled copy, `mini` or `bench` (blur of full size).
         fingerprint: of the benchmark's copy.
         kind: of blur, or `all`.
         psnr_db, gain_db: means over the pairs, by the protocol `full_rgb8`.
@@ -28,6 +29,7 @@ class Yardstick(NamedTuple):
     variant: str
     source: str
     trained_on: str
+    scale: str
     fingerprint: str
     split: str
     kind: str
@@ -56,9 +58,10 @@ def source_of(hashes: Mapping[str, str]) -> str:
 
 
 def measured(hashes: Mapping[str, str], variant: str) -> tuple[dict[str, float] | None, str | None]:
-    """What a card says of such weights: scores on the test split, and the fingerprint of its copy; None for both if
-    nobody measured them."""
-    own = [row for row in listed() if (row.source, row.variant, row.split) == (source_of(hashes), variant, "test")]
+    """What a card says of such weights: scores on the test split of `bench`, and the fingerprint of that copy; None for
+    both if nobody measured them."""
+    wanted = (source_of(hashes), variant, "bench", "test")
+    own = [row for row in listed() if (row.source, row.variant, row.scale, row.split) == wanted]
     if not own:
         return None, None
     (whole,) = (row for row in own if row.kind == "all")
