@@ -1,5 +1,6 @@
 """Running the notebooks headlessly, and what their first and last cells need."""
 
+import ast
 import hashlib
 import json
 import logging
@@ -12,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -49,28 +49,28 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 _STARTED = time.time()
 
 
+INJECTED = "# Parameters"
+"""How the cell begins in which papermill puts what it was given."""
+
+
 def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
     """The notebook's parameters, checked: call it first, with `globals()`. What was made before is forgotten.
 
     papermill only warns of a name that the notebook does not know; here it is an error, since a misspelt parameter
-    would otherwise leave a default in force.
+    would otherwise leave a default in force. Other names are the notebook's own, as of an earlier run in this kernel.
 
     Raises:
-        ValueError: for an unknown or mistyped parameter, listing the valid ones.
+        ValueError: for an unknown, missing or mistyped parameter, listing the valid ones.
     """
-    hidden = {"In", "Out", "exit", "quit", "open", "get_ipython"}
-    given = {
-        name: value
-        for name, value in namespace.items()
-        if not name.startswith("_")
-        and name not in hidden
-        and not isinstance(value, ModuleType | type)
-        and not callable(value)
-    }
     valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in PARAMETERS.items())
-    for name, value in given.items():
+    for name in _injected(namespace.get("In", ())):
         if name not in PARAMETERS:
             raise ValueError(f"unknown parameter {name!r}; valid parameters: {valid}")
+    missing = [name for name in PARAMETERS if name not in namespace]
+    if missing:
+        raise ValueError(f"parameter {missing[0]!r} is not set: run the cell above that sets it; valid: {valid}")
+    given = {name: namespace[name] for name in PARAMETERS}
+    for name, value in given.items():
         if type(value) is not PARAMETERS[name]:
             raise ValueError(f"parameter {name}={value!r} must be a {PARAMETERS[name].__name__}; valid: {valid}")
     if given["scale"] not in recipes.SCALES:
@@ -79,6 +79,12 @@ def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
         raise ValueError("scale 'paper' trains on the official data set: give data_root, the folder of GOPRO_Large")
     tables.start_anew()
     return given
+
+
+def _injected(cells: Any) -> list[str]:
+    """The names that papermill set, of a kernel's history of cells."""
+    trees = [ast.parse(cell) for cell in cells if cell.startswith(INJECTED)]
+    return [node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)]
 
 
 def place(scale: str, paper: str, data: Data, seed: int) -> Path:
