@@ -21,21 +21,15 @@ import torch
 from joblib import cpu_count
 from tqdm.auto import tqdm
 
-from deblur import evaluation, figures, paths, recipes, tables, writing
+from deblur import paths, recipes, tables, writing
 from deblur.data.copies import Data, open_data
 from deblur.errors import UsageError, alternatives
 from deblur.evaluation import summarise_protocol
-from deblur.evaluation.complexity import device_name
-from deblur.evaluation.parts import wide
-from deblur.figures.claims import forest
-from deblur.figures.parts import changes
+from deblur.evaluation.complexity import device_name, on_meta, parameters
 from deblur.locks import locked
 from deblur.runs import Run, protocol_scores
 from deblur.runs.progress import Trainings, heard
 from deblur.runs.provenance import provenance
-from deblur.study import ledger, page
-from deblur.study.claims import TIERS
-from deblur.study.claims import claims as paper_claims
 from deblur.talk import duration
 
 PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
@@ -114,7 +108,7 @@ def outcome(main: Mapping[str, object], row: Mapping[str, object], pairs: int) -
     start = "gain_db_"
     kinds = [f"{name.removeprefix(start)} {value:+.2f} dB" for name, value in main.items() if name.startswith(start)]
     return (
-        f"After {main['steps']} steps the network gains **{main['gain_db']:+.2f} dB** over the blurred input on "
+        f"After {main['steps']:,} steps the network gains **{main['gain_db']:+.2f} dB** over the blurred input on "
         f"{pairs} held-out pairs ({', '.join(kinds) or 'kinds of blur unknown'}); rows were trained for "
         f"{row['steps']} steps each and gain {row['gain_db']:+.2f} dB with the full network."
     )
@@ -130,6 +124,7 @@ def measurement(
     """
     plan = run.plan
     return dict(summary) | {
+        "trained_parameters": parameters(on_meta(plan.name, plan.variant, **plan.recipe.config)),
         "scale": plan.scale,
         "data": (data or plan.data).label,
         "protocol": protocol,
@@ -160,53 +155,6 @@ def by_protocol(
         gain = summary["psnr_db"] - blurred["psnr_db"]
         rows[method] = measurement(summary | {"gain_db": gain}, run, data, protocol)
     return blurred, rows
-
-
-def parts(run: Run, scale: str, paper: str) -> dict[str, str]:
-    """Show what the parts of a main run's network do, as the end of its training found, and save table and figure.
-
-    Returns:
-        Part -> verdict; empty where nobody looked, since the data do not know their blur.
-    """
-    from IPython.display import Markdown, display
-
-    table = run.parts()
-    if table.empty:
-        display(Markdown("What its parts do was not looked at: the data do not know the truth about their blur."))
-        return {}
-    tables.save(table, scale, paper, "parts")
-    whole = table[table["kind"] == "all"].iloc[0]
-    title = (
-        "Change of PSNR in dB when a part is taken out of the trained network (negative: it is missed), with a 95 % "
-    )
-    title += f"interval over scenes; {whole['pairs']} test pairs of {whole['scenes']} scenes"
-    display(tables.show(wide(table), title))
-    display(figures.show(changes(table), scale, paper, "parts", "change in PSNR without each part"))
-    return evaluation.verdicts(table)
-
-
-def claims(scale: str, paper: str) -> None:
-    """Show what the paper claims and what the study says of it, a table of claims and, of each tier, what was measured;
-    and save the table."""
-    from IPython.display import Markdown, display
-
-    rows = ledger.table([paper])
-    listed = [(claim, ledger.of_claim(claim, rows)) for claim in paper_claims(paper)]
-    display(Markdown(page.summary(listed)))
-    said = [
-        {"claim": f"{claim.id}: {claim.claim}", "printed": claim.printed, "verdict": page.said(verdicts)}
-        for claim, verdicts in listed
-    ]
-    tables.save(rows, scale, paper, "claims")
-    display(tables.show(pd.DataFrame(said), "What the paper claims and what came out, at which scale"))
-    for tier, own in rows.groupby("tier", sort=False):
-        if drawn := forest(own):
-            display(Markdown(f"*{str(tier).capitalize()}*: {TIERS[str(tier)].words}."))
-            display(figures.show(drawn, scale, paper, f"claims_{tier}", f"effects measured in {tier}"))
-
-
-PARTS = ("tables/parts.csv", "figures/parts.png")
-"""What `parts` saves, where it shows something."""
 
 
 def finish(

@@ -63,7 +63,10 @@ def test_check_parameters_takes_good_ones_beside_what_the_notebook_made():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"In": ["# Parameters\nscale = 'mini'\nnonsense = 1"]}, "unknown parameter 'nonsense'.*scale.*data_root.*seed"),
+        (
+            {"In": ["# Parameters\nscale = 'mini'\nnonsense = 1"]},
+            "unknown parameter 'nonsense'.*scale.*data_root.*seed",
+        ),
         ({"seed": "1"}, "seed='1' must be a int"),
         ({"seed": True}, "seed=True must be a int"),
         ({"scale": "huge"}, "scale='huge' must be one of smoke, mini, bench, paper"),
