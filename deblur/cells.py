@@ -101,15 +101,15 @@ CROPS = {
 
 
 def differences(paper: str, scale: str) -> pd.DataFrame:
-    """What differs from the paper's recipe and network at a scale: `what`, `paper scale`, `main run` and `rows`; what
-    is equal is left out. Read off `recipes` and the network's `Config`."""
+    """What differs from the paper's recipe and network at a scale, read off `recipes` and the network's `Config`:
+    `what`, `paper scale`, `main run` and `rows of tables`. What is equal is left out."""
     columns = {
         "paper scale": _described(paper, "paper", "main"),
         "main run": _described(paper, scale, "main"),
-        "rows": _described(paper, scale, "row"),
+        "rows of tables": _described(paper, scale, "row"),
     }
     table = pd.DataFrame(columns)
-    differs = table["main run"].ne(table["paper scale"]) | table["rows"].ne(table["paper scale"])
+    differs = table["main run"].ne(table["paper scale"]) | table["rows of tables"].ne(table["paper scale"])
     return table[differs].reset_index(names="what")
 
 
@@ -132,7 +132,7 @@ def _said(value: object) -> str:
         return ", ".join(map(_said, value)) or "none"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
-    return "all" if value is None else str(value)
+    return "all" if value is None else str(value).replace("_", " ")
 
 
 def show_differences(scale: str, paper: str) -> None:

@@ -1,5 +1,6 @@
 """Columns of tables as they are read: words for their names, units, and numbers as a paper prints them."""
 
+import re
 from collections.abc import Iterable
 from numbers import Number
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -84,9 +85,10 @@ COLUMNS = {
     "seconds": Column("training", "s", 0),
     "steps": Column("steps", digits=0),
     "seed": Column("seed", digits=0),
-    "low": Column("95 % interval from", digits=2, signed=True),
-    "high": Column("to", digits=2, signed=True),
-    "effect": Column("mean", digits=2, signed=True),
+    "low": Column("95 % interval from", digits=3, signed=True),
+    "high": Column("to", digits=3, signed=True),
+    "effect": Column("mean", digits=3, signed=True),
+    **{kind: Column(kind, "dB", 3, True) for kind in ("all", "straight", "global", "local", "sampling")},
     "spearman": Column("rank correlation", digits=2, signed=True),
     "correlation": Column("correlation", digits=2, signed=True),
     "p_value": Column("p", digits=2),
@@ -140,10 +142,12 @@ def parts(name: str) -> tuple[str, str, str]:
 
 
 def column(name: str) -> Column:
-    """How a column is shown: a gain by kind of blur is called by its kind, a name without an entry by itself."""
+    """How a column is shown: a gain by its kind of blur, a video by its number, what has no entry by itself."""
     value = parts(name)[1]
     if value not in COLUMNS and value.startswith("gain_db_"):
         return COLUMNS["gain_db"]._replace(words=f"gain, {value.removeprefix('gain_db_')}")
+    if video := re.fullmatch(r"v(\d+)_psnr_db", value):
+        return COLUMNS["psnr_db"]._replace(words=f"#{video[1]}")
     if value not in COLUMNS and value.endswith("_authors_gain_db"):
         return COLUMNS["gain_db"]._replace(words=f"{value.removesuffix('_authors_gain_db')}, its authors' weights")
     return COLUMNS.get(value, Column(value.replace("_", " ")))
@@ -157,11 +161,17 @@ def header(name: str) -> str:
     return f"{words}, {shown.unit}" if shown.unit else words
 
 
+FLAGS = ("has_", "sa_", "ca", "pvb_added", "mse_loss", "gradient_loss", "weights_sharing")
+"""How columns begin that hold 1 for yes and 0 for no."""
+
+
 def texts(name: str, values: Iterable[object]) -> list[str]:
     """A column's cells as text; what is missing is empty, and what is text already stays."""
     values = list(values)
+    if name.startswith(FLAGS) and {str(value) for value in values} <= {"0", "1", "", "nan"}:
+        return [{"0": "no", "1": "yes"}.get(str(value), "") for value in values]
     numbers = [value for value in values if isinstance(value, Number) and not isinstance(value, bool)]
-    whole = all(pd.isna(value) or value == round(value) for value in numbers)  # type: ignore[operator,call-overload]
+    whole = all(pd.isna(value) or value == round(value) for value in numbers)  # type: ignore[call-overload]
     shown = column(name)
     digits = 0 if shown.digits is None and whole else shown.digits
     return [_text(value, digits, shown.signed) for value in values]

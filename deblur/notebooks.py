@@ -22,6 +22,7 @@ from joblib import cpu_count
 from tqdm.auto import tqdm
 
 from deblur import paths, recipes, tables, writing
+from deblur.columns import number
 from deblur.data.copies import Data, open_data
 from deblur.errors import UsageError, alternatives
 from deblur.evaluation import summarise_protocol
@@ -105,12 +106,16 @@ def outcome(main: Mapping[str, object], row: Mapping[str, object], pairs: int) -
     Args:
         main, row: measurements; `pairs` is how many test pairs they are means over.
     """
+
+    def gain(values: Mapping[str, Any], name: str = "gain_db") -> str:
+        return f"{number(values[name], 2, signed=True)} dB"
+
     start = "gain_db_"
-    kinds = [f"{name.removeprefix(start)} {value:+.2f} dB" for name, value in main.items() if name.startswith(start)]
+    kinds = [f"{name.removeprefix(start)} {gain(main, name)}" for name in main if name.startswith(start)]
     return (
-        f"After {main['steps']:,} steps the network gains **{main['gain_db']:+.2f} dB** over the blurred input on "
+        f"After {main['steps']:,} steps the network gains **{gain(main)}** over the blurred input on "
         f"{pairs} held-out pairs ({', '.join(kinds) or 'kinds of blur unknown'}); rows were trained for "
-        f"{row['steps']} steps each and gain {row['gain_db']:+.2f} dB with the full network."
+        f"{row['steps']:,} steps each and gain {gain(row)} with the full network."
     )
 
 
@@ -264,8 +269,8 @@ def reproduce(papers: Sequence[str], say: Callable[[str], None] = lambda _: None
     for name in ("papermill", "asyncio"):  # what goes wrong is raised; what is cut off by Ctrl-C is nobody's concern
         logging.getLogger(name).setLevel(logging.CRITICAL)
     executed = []
-    for number, (paper, folder) in enumerate(places.items(), 1):
-        title, started = f"{paper}, notebook {number} of {len(places)}", time.monotonic()
+    for count, (paper, folder) in enumerate(places.items(), 1):
+        title, started = f"{paper}, notebook {count} of {len(places)}", time.monotonic()
         draft = paths.runs_dir() / "notebooks" / f"{folder.name}-{scale}.ipynb"
         writing.check_file(draft, overwrite=True)
         writing.make_parent(draft)
