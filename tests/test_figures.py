@@ -116,7 +116,7 @@ def test_a_traced_network_is_drawn_as_a_u():
     edges = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("b", "d"), ("a", "e")]
     axis = figures.u_shape(nodes, edges, "title").axes[0]
     centres = [tuple(np.round(patch.get_bbox().get_points().mean(0), 6)) for patch in axis.patches]
-    assert centres == [(0, 0), (1, -1), (2, -2), (3, -1), (4, 0)]
+    assert centres == [(0, 0), (1, -1), (2, -2), (3, -1), (4, 0)]  # five wide: the bottom, and two levels on both sides
     pyplot.close("all")
 
 

@@ -151,9 +151,9 @@ def _draw(axis: Axes, shown: Map) -> None:
         axis.text(0.5, -0.03, f"constant, {low:.2g}", transform=axis.transAxes, ha="center", va="top", fontsize=7)
         return
     drawn = axis.imshow(shown.values, cmap=MAP, vmin=low, vmax=high, interpolation="bilinear")
-    bar = axis.inset_axes((0.25, -0.075, 0.5, 0.035))
+    bar = axis.inset_axes((0.32, -0.075, 0.36, 0.035))
     axis.figure.colorbar(drawn, cax=bar, orientation="horizontal", ticks=[])
-    for place, side, value in ((0.22, "right", low), (0.78, "left", high)):
+    for place, side, value in ((0.3, "right", low), (0.7, "left", high)):
         text = f"{value:.2g} {shown.unit}".strip()
         axis.text(place, -0.06, text, transform=axis.transAxes, ha=side, va="center", fontsize=7, color=INK)
 
@@ -251,15 +251,31 @@ def diagram(nodes: dict[str, str], edges: Sequence[tuple[str, str]], title: str,
 
 
 def u_shape(nodes: dict[str, str], edges: Sequence[tuple[str, str]], title: str) -> Figure:
-    """A schematic of an encoder and decoder: boxes in order of computation, each as deep as its features are small.
+    """A schematic of an encoder and decoder: the smaller the features, the lower and the nearer to the middle a box.
 
     Args:
-        nodes: name -> label whose last line is a shape, e.g. "32x128x128".
+        nodes: name -> label whose last line is a shape, e.g. "32x128x128", in order of computation.
     """
-    sides = {name: int(label.rpartition("x")[2]) for name, label in nodes.items()}
-    depth = {side: level for level, side in enumerate(sorted(set(sides.values()), reverse=True))}
-    places = {name: (i, -depth[sides[name]]) for i, name in enumerate(nodes)}
-    return drawn(places, nodes, edges, title)
+    sides = {
+        name: int(label.rpartition("x")[2]) if "x" in label.rpartition("\n")[2] else 1 for name, label in nodes.items()
+    }
+    for start, end in reversed(edges):  # a constant stands where it is used
+        sides[start] = sides[end] if sides[start] == 1 else sides[start]
+    rising = sorted(set(sides.values()), reverse=True)
+    depth = {name: rising.index(side) for name, side in sides.items()}
+    bottom = max(i for i, level in enumerate(depth.values()) if level == len(rising) - 1)
+    arms = [(name, i > bottom) for i, name in enumerate(nodes)]
+    runs = {
+        (level, right): [name for name, side in arms if side == right and depth[name] == level]
+        for level in range(len(rising))
+        for right in (False, True)
+    }
+    wide = max(2 * level + len(runs[level, False]) + len(runs[level, True]) for level in range(len(rising)))
+    places: dict[str, tuple[int, int]] = {}
+    for (level, right), run in runs.items():
+        first = wide - level - len(run) if right else level
+        places |= {name: (first + i, -level) for i, name in enumerate(run)}
+    return drawn({name: places[name] for name in nodes}, nodes, edges, title)
 
 
 def drawn(
@@ -300,13 +316,22 @@ def _lift(places: Mapping[str, tuple[int, int]], start: str, end: str) -> float:
 def _arrow(
     axis: Axes, places: Mapping[str, tuple[int, int]], boxes: Mapping[str, "Patch"], start: str, end: str
 ) -> None:
-    """From box to box, ending at both: straight, or in an arc above the boxes that lie between."""
+    """From box to box, ending at both and behind none: along a row straight or in an arc above what lies between, to
+    another row through the gap between rows, past further rows through the gap between columns."""
     (x0, y0), (x1, y1) = places[start], places[end]
-    style = {"arrowstyle": "-|>", "lw": 0.8, "color": INK, "shrinkA": 0, "shrinkB": 0}
+    style: dict[str, Any] = {"arrowstyle": "-|>", "lw": 0.8, "color": INK, "shrinkA": 0, "shrinkB": 0}
+    origin, target = (float(x0), float(y0)), (float(x1), float(y1))
     if _between(places, start, end):
-        bend = f"arc3,rad={-(0.4 + 0.1 * abs(x1 - x0)) / abs(x1 - x0)}"
-        style |= {"connectionstyle": bend}
-        axis.annotate("", (x1, y1 + 0.23), (x0, y0 + 0.23), arrowprops=style, zorder=2)
-    else:
+        bend = 0.4 + 0.1 * abs(x1 - x0)
+        style["connectionstyle"] = f"arc3,rad={-(bend if y0 == 0 else min(bend, 0.8)) / abs(x1 - x0)}"
+        origin, target = (x0, y0 + 0.23), (x1, y1 + 0.23)
+    elif y0 == y1:
         style |= {"patchA": boxes[start], "patchB": boxes[end]}
-        axis.annotate("", (x1, y1), (x0, y0), arrowprops=style, zorder=2)
+    else:
+        away = 1 if y1 > y0 else -1
+        origin, target = (x0, y0 + 0.23 * away), (x1, y1 - 0.23 * away)
+        if abs(y1 - y0) > 1:
+            past = [(x0 + 0.5, y0 + 0.5 * away), (x0 + 0.5, y1 - 0.5 * away)]
+            axis.plot(*zip(origin, *past), color=INK, lw=0.8)
+            origin = past[-1]
+    axis.annotate("", target, origin, arrowprops=style, zorder=2)

@@ -48,7 +48,7 @@ def figure1(images: Sequence[np.ndarray], maps: Sequence[Maps], verdicts: Mappin
 
 def figure2(framework: Graph, module: Graph) -> Sequence[Figure]:
     """Fig. 2: the coarse-to-fine framework, and one module M with its two skips, as traced."""
-    return diagram(*framework, "Framework: three calls of M, coarse to fine", columns=4), u_shape(
+    return u_shape(*framework, "Framework: three calls of M, coarse to fine"), u_shape(
         *module, "One module M at the finest scale: encoder groups, decoder groups, additive skips"
     )
 

@@ -43,9 +43,13 @@ def figure1(table: pd.DataFrame, device: str) -> Figure:
     return figure
 
 
-def figure2(network: Graph) -> Figure:
-    """Fig. 2: the network, as traced."""
-    return u_shape(*network, "SimpleNet: levels of RB, PVB (and DR), LGCR at the encoder's end")
+def figure2(network: Graph, levels: Mapping[str, str]) -> Figure:
+    """Fig. 2: the network, as traced, and which blocks its levels are made of: name -> blocks, e.g. "RB+PVB"."""
+    nodes, edges = network
+    named = {
+        name: label.replace("Level", levels.get(label.partition(" ")[0], "Level")) for name, label in nodes.items()
+    }
+    return u_shape(named, edges, "SimpleNet: levels of blocks, LGCR at the encoder's end")
 
 
 RESIDUAL = frozenset({6})
