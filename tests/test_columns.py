@@ -117,6 +117,11 @@ def test_what_learnt_nothing_is_not_tested():
     assert tables.agreed(whole, 130).startswith("1 of the 2 differences that were tested have the printed sign. One")
 
 
+@pytest.mark.parametrize(("floor", "counts"), [(1.0, [False, True]), (0.7, [True, True]), (None, [True, True])])
+def test_one_of_the_two_must_have_learnt(floor, counts):
+    assert tables.tested(pd.Series([0.5, 1.5]), 0.8, floor).tolist() == counts
+
+
 def test_a_loaded_machine_is_said_in_the_cell():
     rows = {"LGCR": {"runtime_ms": 5.4, "runtime_device": "CPU"}, "TGM+TRM": {"runtime_device": "not timed: loaded"}}
     cells = tables.sheet(tables.beside_printed("simplenet", 6, rows), "").cells
