@@ -1,5 +1,6 @@
 """Running the notebooks headlessly, and what their first and last cells need."""
 
+import ast
 import hashlib
 import json
 import logging
@@ -12,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,21 +21,16 @@ import torch
 from joblib import cpu_count
 from tqdm.auto import tqdm
 
-from deblur import evaluation, figures, paths, recipes, tables, writing
+from deblur import paths, recipes, tables, writing
+from deblur.columns import number
 from deblur.data.copies import Data, open_data
 from deblur.errors import UsageError, alternatives
 from deblur.evaluation import summarise_protocol
-from deblur.evaluation.complexity import device_name
-from deblur.evaluation.parts import wide
-from deblur.figures.claims import forest
-from deblur.figures.parts import changes
+from deblur.evaluation.complexity import device_name, on_meta, parameters
 from deblur.locks import locked
 from deblur.runs import Run, protocol_scores
 from deblur.runs.progress import Trainings, heard
 from deblur.runs.provenance import provenance
-from deblur.study import ledger, page
-from deblur.study.claims import TIERS
-from deblur.study.claims import claims as paper_claims
 from deblur.talk import duration
 
 PAPERS = ("attentive", "radn", "simplenet", "sgenet", "raidnet")
@@ -49,28 +44,28 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 _STARTED = time.time()
 
 
+INJECTED = "# Parameters"
+"""How the cell begins in which papermill puts what it was given."""
+
+
 def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
     """The notebook's parameters, checked: call it first, with `globals()`. What was made before is forgotten.
 
     papermill only warns of a name that the notebook does not know; here it is an error, since a misspelt parameter
-    would otherwise leave a default in force.
+    would otherwise leave a default in force. Other names are the notebook's own, as of an earlier run in this kernel.
 
     Raises:
-        ValueError: for an unknown or mistyped parameter, listing the valid ones.
+        ValueError: for an unknown, missing or mistyped parameter, listing the valid ones.
     """
-    hidden = {"In", "Out", "exit", "quit", "open", "get_ipython"}
-    given = {
-        name: value
-        for name, value in namespace.items()
-        if not name.startswith("_")
-        and name not in hidden
-        and not isinstance(value, ModuleType | type)
-        and not callable(value)
-    }
     valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in PARAMETERS.items())
-    for name, value in given.items():
+    for name in _injected(namespace.get("In", ())):
         if name not in PARAMETERS:
             raise ValueError(f"unknown parameter {name!r}; valid parameters: {valid}")
+    missing = [name for name in PARAMETERS if name not in namespace]
+    if missing:
+        raise ValueError(f"parameter {missing[0]!r} is not set: run the cell above that sets it; valid: {valid}")
+    given = {name: namespace[name] for name in PARAMETERS}
+    for name, value in given.items():
         if type(value) is not PARAMETERS[name]:
             raise ValueError(f"parameter {name}={value!r} must be a {PARAMETERS[name].__name__}; valid: {valid}")
     if given["scale"] not in recipes.SCALES:
@@ -79,6 +74,12 @@ def check_parameters(namespace: Mapping[str, object]) -> dict[str, object]:
         raise ValueError("scale 'paper' trains on the official data set: give data_root, the folder of GOPRO_Large")
     tables.start_anew()
     return given
+
+
+def _injected(cells: Any) -> list[str]:
+    """The names that papermill set, of a kernel's history of cells."""
+    trees = [ast.parse(cell) for cell in cells if cell.startswith(INJECTED)]
+    return [node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)]
 
 
 def place(scale: str, paper: str, data: Data, seed: int) -> Path:
@@ -105,12 +106,16 @@ def outcome(main: Mapping[str, object], row: Mapping[str, object], pairs: int) -
     Args:
         main, row: measurements; `pairs` is how many test pairs they are means over.
     """
+
+    def gain(values: Mapping[str, Any], name: str = "gain_db") -> str:
+        return f"{number(values[name], 2, signed=True)} dB"
+
     start = "gain_db_"
-    kinds = [f"{name.removeprefix(start)} {value:+.2f} dB" for name, value in main.items() if name.startswith(start)]
+    kinds = [f"{name.removeprefix(start)} {gain(main, name)}" for name in main if name.startswith(start)]
     return (
-        f"After {main['steps']} steps the network gains **{main['gain_db']:+.2f} dB** over the blurred input on "
+        f"After {main['steps']:,} steps the network gains **{gain(main)}** over the blurred input on "
         f"{pairs} held-out pairs ({', '.join(kinds) or 'kinds of blur unknown'}); rows were trained for "
-        f"{row['steps']} steps each and gain {row['gain_db']:+.2f} dB with the full network."
+        f"{row['steps']:,} steps each and gain {gain(row)} with the full network."
     )
 
 
@@ -124,6 +129,7 @@ def measurement(
     """
     plan = run.plan
     return dict(summary) | {
+        "trained_parameters": parameters(on_meta(plan.name, plan.variant, **plan.recipe.config)),
         "scale": plan.scale,
         "data": (data or plan.data).label,
         "protocol": protocol,
@@ -154,53 +160,6 @@ def by_protocol(
         gain = summary["psnr_db"] - blurred["psnr_db"]
         rows[method] = measurement(summary | {"gain_db": gain}, run, data, protocol)
     return blurred, rows
-
-
-def parts(run: Run, scale: str, paper: str) -> dict[str, str]:
-    """Show what the parts of a main run's network do, as the end of its training found, and save table and figure.
-
-    Returns:
-        Part -> verdict; empty where nobody looked, since the data do not know their blur.
-    """
-    from IPython.display import Markdown, display
-
-    table = run.parts()
-    if table.empty:
-        display(Markdown("What its parts do was not looked at: the data do not know the truth about their blur."))
-        return {}
-    tables.save(table, scale, paper, "parts")
-    whole = table[table["kind"] == "all"].iloc[0]
-    title = (
-        "Change of PSNR in dB when a part is taken out of the trained network (negative: it is missed), with a 95 % "
-    )
-    title += f"interval over scenes; {whole['pairs']} test pairs of {whole['scenes']} scenes"
-    display(tables.show(wide(table), title))
-    display(figures.show(changes(table), scale, paper, "parts", "change in PSNR without each part"))
-    return evaluation.verdicts(table)
-
-
-def claims(scale: str, paper: str) -> None:
-    """Show what the paper claims and what the study says of it, a table of claims and, of each tier, what was measured;
-    and save the table."""
-    from IPython.display import Markdown, display
-
-    rows = ledger.table([paper])
-    listed = [(claim, ledger.of_claim(claim, rows)) for claim in paper_claims(paper)]
-    display(Markdown(page.summary(listed)))
-    said = [
-        {"claim": f"{claim.id}: {claim.claim}", "printed": claim.printed, "verdict": page.said(verdicts)}
-        for claim, verdicts in listed
-    ]
-    tables.save(rows, scale, paper, "claims")
-    display(tables.show(pd.DataFrame(said), "What the paper claims and what came out, at which scale"))
-    for tier, own in rows.groupby("tier", sort=False):
-        if drawn := forest(own):
-            display(Markdown(f"*{str(tier).capitalize()}*: {TIERS[str(tier)].words}."))
-            display(figures.show(drawn, scale, paper, f"claims_{tier}", f"effects measured in {tier}"))
-
-
-PARTS = ("tables/parts.csv", "figures/parts.png")
-"""What `parts` saves, where it shows something."""
 
 
 def finish(
@@ -310,8 +269,8 @@ def reproduce(papers: Sequence[str], say: Callable[[str], None] = lambda _: None
     for name in ("papermill", "asyncio"):  # what goes wrong is raised; what is cut off by Ctrl-C is nobody's concern
         logging.getLogger(name).setLevel(logging.CRITICAL)
     executed = []
-    for number, (paper, folder) in enumerate(places.items(), 1):
-        title, started = f"{paper}, notebook {number} of {len(places)}", time.monotonic()
+    for count, (paper, folder) in enumerate(places.items(), 1):
+        title, started = f"{paper}, notebook {count} of {len(places)}", time.monotonic()
         draft = paths.runs_dir() / "notebooks" / f"{folder.name}-{scale}.ipynb"
         writing.check_file(draft, overwrite=True)
         writing.make_parent(draft)

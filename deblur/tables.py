@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from deblur import paths, stale, writing
+from deblur.columns import Sheet, header, texts
+from deblur.evaluation.complexity import LOADED
 from deblur.methods import ELSEWHERE, OTHER_FORM, network_of
 from deblur.weights.cards import Card
 from deblur.weights.released import cards
@@ -76,6 +78,7 @@ def beside_printed(
     measured: Mapping[str, Mapping[str, object]],
     reference: str | None = None,
     extra: Mapping[str, Mapping[str, object]] | None = None,
+    floor_db: float | None = None,
 ) -> pd.DataFrame:
     """A printed table with its measured columns.
 
@@ -83,6 +86,7 @@ def beside_printed(
         measured: method as printed -> its measurements (`psnr_db`, `gain_db`, `steps`, ...).
         reference: the row that differences of `psnr_db` are taken to, in ablations.
         extra: rows that the paper does not print, appended: the longer main run, or other readings of the paper.
+        floor_db: what a filter gains that learns nothing. A difference is `tested` if one of its networks gains more.
 
     Raises:
         ValueError: if a measured method is not a row of the table.
@@ -101,7 +105,7 @@ def beside_printed(
     scores = [name for name in measurements if any(part in name for part in SCORES)]
     result = result.join(measurements.rename(columns={column: f"{column}_measured" for column in scores}))
     if reference is not None:
-        result = _with_differences(result, reference)
+        result = _with_differences(result, reference, floor_db)
     named = {method: network_of(paper, method) or "" for method in measured} | trained_elsewhere(paper, table)
     notes = _reasons(paper, table) | {method: OTHER_FORM.get(named[method], "") for method in measured}
     result["note"] = [OURS if method in extra else notes.get(method, PENDING) for method in result["method"]]
@@ -121,24 +125,47 @@ def of_other_form(table: pd.DataFrame) -> pd.Series:
     return table.get("note", pd.Series("", table.index)).isin(OTHER_FORM.values())
 
 
-def _with_differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Printed and measured difference in dB to the reference row."""
+def _with_differences(table: pd.DataFrame, reference: str, floor_db: float | None) -> pd.DataFrame:
+    """Printed and measured difference in dB to the reference row, and whether it counts."""
     base = table.set_index("method").loc[reference]
     table["delta_db_printed"] = table["psnr_db_printed"].astype(float) - float(base["psnr_db_printed"])
     if "psnr_db_measured" in table:
         table["delta_db_measured"] = table["psnr_db_measured"] - base["psnr_db_measured"]
+    if floor_db is not None and "gain_db_measured" in table:
+        table["tested"] = tested(table["gain_db_measured"], base["gain_db_measured"], floor_db)
     return table
+
+
+def tested(gains: pd.Series, reference: float, floor_db: float | None) -> pd.Series:
+    """Whether a difference to a reference row counts: one of the two gains more than what learns nothing."""
+    return gains.clip(lower=reference) > (-np.inf if floor_db is None else floor_db)
 
 
 def agreement(ablations: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
     """The rows of ablation tables, by number: has the measured difference to the reference row the printed sign?
 
-    The measured one to the hundredth of a dB that tables print: what rounds to zero has no sign.
+    The measured one to the hundredth of a dB that tables print: what rounds to zero has no sign. Differences that are
+    not `tested`, see `beside_printed`, have no answer.
     """
     names = ["table", "method", "delta_db_printed", "delta_db_measured"]
-    rows = pd.concat([table.assign(table=number) for number, table in ablations.items()])
-    rows = rows.loc[rows["delta_db_printed"] != 0, names].dropna().reset_index(drop=True)
-    return rows.assign(same_sign=np.sign(rows["delta_db_printed"]) == np.sign(rows["delta_db_measured"].round(2)))
+    tables = [table.assign(table=number, tested=table.get("tested", True)) for number, table in ablations.items()]
+    rows = pd.concat(tables).dropna(subset=names)
+    rows = rows.loc[rows["delta_db_printed"] != 0, [*names, "tested"]].reset_index(drop=True)
+    same = np.sign(rows["delta_db_printed"]) == np.sign(rows["delta_db_measured"].round(2))
+    return rows.assign(same_sign=same.astype(object).where(rows["tested"].astype(bool), UNTESTED))
+
+
+def agreed(compared: pd.DataFrame, steps: int) -> str:
+    """What an `agreement` says, in a sentence; `steps` are those of every row."""
+    tested = compared[compared["tested"].astype(bool)]
+    said = f"{int(tested['same_sign'].sum())} of the {len(tested)} differences that were tested have the printed sign"
+    left = len(compared) - len(tested)
+    if left:
+        said += (
+            f"; {left} are *{UNTESTED}*: after {steps:,} steps neither network gains more than a filter that learns "
+        )
+        said += "nothing"
+    return f"{said}. One seed: what the study found with several stands at the top."
 
 
 def folder(scale: str, paper: str) -> Path:
@@ -177,20 +204,22 @@ PROVENANCE = ("scale", "data", "protocol", "steps", "seed", "device")
 """Columns that say where a measurement comes from; a caption names them once."""
 
 QUALITY = (
-    *("method", "psnr_db_printed", "psnr_db_measured", "gain_db_measured", "ssim_printed"),
+    *("method", "psnr_db_printed", "psnr_db_measured", "gain_db_measured", "trained_parameters", "ssim_printed"),
     *("ssim_gauss_rgb_measured", "ssim_matlab_volume_measured", "steps", "note"),
 )
+TIMES = ("runtime_ms_printed", "runtime_s_printed", "runtime_ms_measured", "runtime_low_ms", "runtime_high_ms")
 COST = (
-    *("method", "size_mb_printed", "size_mb_measured", "size_mib_measured", "parameters", "gmacs_720p"),
-    *("runtime_s_printed", "runtime_ms_measured", "runtime_size", "runtime_device"),
+    *("method", "size_mb_printed", "size_mb_measured", "size_mib_measured", "params_m_printed", "parameters"),
+    *("gmacs_720p", *TIMES),
 )
 """The two halves of a comparison table that is too wide for a page."""
 
-DIGITS = {"ssim": 4, "_db": 2, "delta": 2, "size_m": 2, "gmacs": 1, "_ms": 0, "_mib": 1, "_pct": 1}
+UNTESTED = "not tested"
+"""Of a difference between networks that gain less than a filter which learns nothing."""
 
 
-def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None) -> "Styler":
-    """A table for a notebook: numbers rounded by unit, empty cells blank, headers that wrap, one caption.
+def sheet(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None) -> Sheet:
+    """A table in words, units and rounded numbers, see `deblur.columns`; empty columns are left out.
 
     Args:
         columns: which to show; by default all but the citation. What the caption names once and for all is left out.
@@ -200,16 +229,29 @@ def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None
     if other.any():
         table = table.assign(method=table["method"] + np.where(other, " †", ""))
         caption = ". † ".join([caption, *table.loc[other, "note"].unique()])
-    hidden = {"citation", *(name for name in PROVENANCE if name in table and table[name].nunique() < 2)}
-    view = table[[name for name in columns or table if name in table and name not in hidden]]
-    formats = {}
-    for name in view.select_dtypes("number"):
-        digits = next((digits for part, digits in DIGITS.items() if part in name), 3)
-        formats[name] = "{:.0f}" if (view[name].dropna() % 1 == 0).all() else f"{{:.{digits}f}}"
-    formats |= {name: "{:+.2f}" for name in formats if name.startswith(("gain", "delta"))}
-    style = view.style.format(formats, na_rep="").format_index(lambda name: name.replace("_", " "), axis=1)
-    style = style.hide(axis="index").set_caption(caption)
-    return style.set_table_styles([{"selector": "caption", "props": "caption-side: top; text-align: left"}])
+    hidden = {"citation", "tested", *(name for name in PROVENANCE if name in table and table[name].nunique() < 2)}
+    chosen = [name for name in columns or table if name in table and name not in hidden]
+    cells = {name: texts(name, table[name]) for name in chosen}
+    if "tested" in table and "delta_db_measured" in cells:
+        untested = table["tested"].eq(False) & (table["delta_db_measured"] != 0)
+        cells["delta_db_measured"] = np.where(untested, UNTESTED, cells["delta_db_measured"]).tolist()
+    if "runtime_ms_measured" in cells and "runtime_device" in table:
+        loaded = table["runtime_device"].eq(LOADED)
+        cells["runtime_ms_measured"] = np.where(loaded, LOADED, cells["runtime_ms_measured"]).tolist()
+    cells = {name: column for name, column in cells.items() if any(column)}
+    right = [name for name in cells if name.endswith("_printed") or pd.api.types.is_numeric_dtype(table[name])]
+    view = pd.DataFrame({header(name): column for name, column in cells.items()})
+    return Sheet(view, [header(name) for name in right], caption)
+
+
+def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None) -> "Styler":
+    """A `sheet` for a notebook."""
+    return sheet(table, caption, columns).styled()
+
+
+def latex(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None) -> str:
+    """A `sheet` for a paper."""
+    return sheet(table, caption, columns).latex()
 
 
 def caption(table: pd.DataFrame) -> str:

@@ -182,19 +182,38 @@ def test_times_are_milliseconds(monkeypatch):
     assert complexity.time_calls({"a": lambda: None}, repeats=2) == {"a": [500.0, 250.0]}
 
 
-def test_runtime_names_size_device_and_threads(monkeypatch):
-    network = attentive.Attentive(attentive.Config(widths=(4, 4, 8), kernel=3, blocks=1)).train()
-    monkeypatch.setattr(
-        complexity, "time_calls", lambda calls, repeats: calls["forward"]() and {"forward": [3.0, 1.0, 7.0]}
-    )
-    found = complexity.runtime(network, 20, 30, repeats=3)
-    assert found == {
-        "runtime_ms": 3.0,
-        "runtime_spread_ms": 6.0,
-        "runtime_size": "20x30",
-        "runtime_device": "CPU, 1 thread",
+def timed(monkeypatch, own):
+    """Two networks whose turns take ten seconds on the clock, of which the process has `own`."""
+    small = attentive.Config(widths=(4, 4, 8), kernel=3, blocks=1)
+    networks = {"a": attentive.Attentive(small).train(), "b": attentive.Attentive(small)}
+    walls, owns = iter([0.0, 10.0]), iter([100.0, 100.0 + own])
+    monkeypatch.setattr(complexity.time, "perf_counter", lambda: next(walls))
+    monkeypatch.setattr(complexity.time, "process_time", lambda: next(owns))
+
+    def turns(calls, repeats):
+        assert torch.get_num_threads() == 1
+        assert [call()[0].shape for call in calls.values()] == [(1, 3, 20, 30)] * 2
+        return {"a": [3.0, 1.0, 7.0], "b": [2.0] * repeats}
+
+    monkeypatch.setattr(complexity, "time_calls", turns)
+    times = complexity.runtimes(networks, 20, 30, repeats=3)
+    assert not networks["a"].training
+    return times
+
+
+def test_runtimes_are_side_by_side_with_their_spread(monkeypatch):
+    where = {"runtime_size": "20x30", "runtime_device": "CPU, 1 thread"}
+    assert timed(monkeypatch, own=8.1) == {
+        "a": {"runtime_ms": 3.0, "runtime_low_ms": 1.0, "runtime_high_ms": 7.0} | where,
+        "b": {"runtime_ms": 2.0, "runtime_low_ms": 2.0, "runtime_high_ms": 2.0} | where,
     }
-    assert not network.training
+
+
+def test_a_loaded_machine_times_nothing(monkeypatch):
+    threads = torch.get_num_threads()
+    where = {"runtime_size": "20x30", "runtime_device": "not timed: loaded"}
+    assert timed(monkeypatch, own=7.9) == {"a": where, "b": where}
+    assert torch.get_num_threads() == threads
 
 
 def test_time_of_groups_is_theirs_and_leaves_no_hook(monkeypatch):

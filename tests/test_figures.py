@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from deblur import figures, tables
@@ -21,13 +22,37 @@ def maps(blocks=3):
     return {label: RNG.random((15, 20)) for label in labels}
 
 
-def test_heat_runs_from_blue_to_red():
-    colours = figures.heat(np.array([[0.2, 0.5], [0.7, 0.9]]))
-    assert colours[0, 0].argmax() == 2  # the lowest is blue
-    assert colours[1, 1].argmax() == 0  # the highest is red
-    middle = figures.heat(np.array([[0.0, 1.0, 2.0]]))[0, 1]
+def test_heat_is_even_to_the_eye_and_grey_where_all_is_equal():
+    colours = figures.heat(np.arange(5.0)[None])[0]
+    luminance = colours @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(luminance) > 0.05).all()  # brighter with every step: also in print
     for value in (0.0, 0.5, 7.0):
-        np.testing.assert_allclose(figures.heat(np.full((3, 3), value)), np.broadcast_to(middle, (3, 3, 3)))
+        np.testing.assert_array_equal(figures.heat(np.full((3, 3), value)), 0.5)
+    assert figures.heat(np.eye(3), (6, 9)).shape == (6, 9, 3)
+
+
+def test_a_map_has_its_range_below_it_or_is_grey():
+    own, given = figures.Map(np.array([[0.25, 0.75]])), figures.Map(np.full((2, 2), 3.0), 0.0, 12.0, "px")
+    flat = figures.Map(np.array([[0.500, 0.501]]))
+    axes = figures.panels([[own, given, flat]]).axes[:3]
+    texts = [{text.get_text() for text in axis.texts} for axis in axes]
+    assert texts == [{"0.25", "0.75"}, {"0 px", "12 px"}, {"constant, 0.5"}]
+    assert [axis.images[0].get_clim() for axis in axes[:2]] == [(0.25, 0.75), (0, 12)]
+    np.testing.assert_array_equal(axes[2].images[0].get_array(), 0.5)
+    assert [len(axis.child_axes) for axis in axes] == [1, 1, 0]
+    pyplot.close("all")
+
+
+def luminance(colour):
+    """As WCAG defines it, of a colour that matplotlib knows."""
+    values = np.array(to_rgb(colour))
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+def test_the_ground_of_figures_is_legible_and_no_slab_of_light():
+    paper, ink = luminance(figures.PAPER), luminance(figures.INK)
+    assert (paper + 0.05) / (ink + 0.05) > 7
+    assert paper < 0.75
 
 
 def test_save_and_show_write_one_png(tmp_path, monkeypatch):
@@ -37,6 +62,11 @@ def test_save_and_show_write_one_png(tmp_path, monkeypatch):
     path = tables.folder("smoke", "attentive") / "figures" / "fig1.png"
     assert shown.data[:2] == b"\xff\xd8"  # a JPEG, for the notebook
     assert Image.open(path).format == "PNG"
+    assert (
+        Image.open(path).convert("RGB").getpixel((0, 0))
+        == (0xD9, 0xD9, 0xD9)
+        == tuple(round(255 * value) for value in to_rgb(figures.PAPER))
+    )
     assert [p.name for p in path.parent.iterdir()] == ["fig1.png"]
     assert not pyplot.get_fignums()
 
@@ -55,6 +85,8 @@ def test_test_pairs_are_shown_with_their_motion_where_it_is_known():
     images = [(photograph(), photograph())] * 2
     figure = figures.benchmark(images, [np.eye(60, 80), None], ["one", "two"])
     assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 1, 0]
+    other = figures.benchmark(images, [np.eye(60, 80), 8 * np.eye(60, 80)], ["one", "two"])
+    assert [axis.images[0].get_clim() for axis in other.axes[4:6]] == [(0, 8), (0, 8)]  # one scale
     assert len(figures.benchmark(images, [None, None], ["one", "two"]).axes) == 4
     pyplot.close("all")
 
@@ -77,6 +109,36 @@ def test_diagram_draws_every_node_and_edge():
     assert [text for text in texts if text] == list(nodes.values())
     assert sum(text == "" for text in texts) == len(edges)
     assert len(axis.patches) == len(nodes)
+
+
+def test_a_traced_network_is_drawn_as_a_u():
+    nodes = {"a": "a\n3x8x8", "b": "b\n6x4x4", "c": "c\n9x2x2", "d": "d\n6x4x4", "e": "e\n3x8x8"}
+    edges = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("b", "d"), ("a", "e")]
+    axis = figures.u_shape(nodes, edges, "title").axes[0]
+    centres = [tuple(np.round(patch.get_bbox().get_points().mean(0), 6)) for patch in axis.patches]
+    assert centres == [(0, 0), (1, -1), (2, -2), (3, -1), (4, 0)]  # five wide: the bottom, and two levels on both sides
+    pyplot.close("all")
+
+
+def test_arrows_end_at_their_boxes():
+    nodes = {name: f"{name}\n3x8x8" for name in "abc"}
+    axis = figures.diagram(nodes, [("a", "b"), ("a", "c")], "title").axes[0]
+    axis.figure.canvas.draw()
+    straight, arc = (text.arrow_patch for text in axis.texts if not text.get_text())
+    ends = axis.transData.inverted().transform(straight._get_path_in_displaycoord()[0][0].vertices)
+    assert ends[:, 0].min() > 0.4
+    assert ends[:, 0].max() < 0.6  # between the boxes at 0 and 1, 0.82 wide
+    above = axis.transData.inverted().transform(arc._get_path_in_displaycoord()[0][0].vertices)[:, 1]
+    assert above.min() > 0.2  # over the box between
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize(("count", "rows"), [(3, [3]), (4, [4]), (5, [3, 2]), (8, [4, 4]), (9, [3, 3, 3])])
+def test_images_stand_at_most_four_abreast(count, rows):
+    laid = figures.abreast([*range(count)])
+    assert [sum(cell is not None for cell in row) for row in laid] == rows
+    assert len({len(row) for row in laid}) == 1
+    assert [cell for row in laid for cell in row if cell is not None] == [*range(count)]
 
 
 @pytest.mark.parametrize(("blocks", "wanted"), [(9, [2, 5, 8]), (3, [1, 2, 3]), (6, [1, 3, 5])])
@@ -113,9 +175,6 @@ def test_attention_statistics_are_correlations():
     assert by_block["down"]["r_path"] == pytest.approx(-1)
     assert np.isnan(by_block["flat"]["r_edges"])
     assert by_block["up"]["min"] == path.min()
-    mean = attentive.mean_statistics(rows + rows)
-    assert list(mean["block"]) == ["up", "down", "flat"]
-    assert mean.loc[0, "r_path"] == pytest.approx(1)
 
 
 def test_edges_are_found_by_the_edge_correlation():
@@ -131,19 +190,5 @@ def test_edges_are_found_by_the_edge_correlation():
 def test_comparison_writes_each_methods_psnr():
     case = {"blurred": photograph(), "ours": photograph(), "sharp": photograph()}
     figure = figures.comparison([case], [{"blurred": 20.126, "ours": 21.0}])
-    assert [axis.get_xlabel() for axis in figure.axes] == ["20.13 dB", "21.00 dB", ""]
-    assert [axis.get_title() for axis in figure.axes] == ["blurred", "ours", "sharp"]
+    assert [axis.get_xlabel() for axis in figure.axes] == ["blurred: 20.13 dB", "ours: 21.00 dB", "sharp"]
     pyplot.close("all")
-
-
-def test_claims_compare_signs_of_the_middle_blocks():
-    rows = [
-        {"block": f"{side} {i}", "r_edges": 0.3, "r_residual": -0.2}
-        for side in ("encoder", "decoder")
-        for i in (1, 2, 3)
-    ]
-    statistics = pd.DataFrame(rows)
-    statistics.loc[1, "r_edges"] = np.nan
-    found = attentive.claims(statistics)
-    assert list(found["block"]) == ["encoder 1", "encoder 2", "encoder 3", "decoder 1", "decoder 2"]
-    assert list(found["agrees"]) == ["yes", "constant map", "no", "yes", "no"]

@@ -78,8 +78,10 @@ def test_figure3_shows_nine_taps_a_place():
     taps = np.random.default_rng(2).uniform(0, 20, (9, 2))
     figure = radn.figure3(({"x": "x", "y": "y"}, [("x", "y")]), np.zeros((20, 30, 3)), [(np.array([9.0, 8.0]), taps)])
     axis = figure.axes[1]
-    np.testing.assert_allclose(axis.lines[0].get_xydata(), taps[:, ::-1])
-    np.testing.assert_allclose(axis.lines[1].get_xydata(), [[8, 9]])
+    rays, marks = axis.lines[:9], axis.lines[9:]
+    np.testing.assert_allclose([ray.get_xydata() for ray in rays], [[(8, 9), tap[::-1]] for tap in taps])
+    np.testing.assert_allclose(marks[0].get_xydata(), taps[:, ::-1])
+    np.testing.assert_allclose(marks[1].get_xydata(), [[8, 9]])
 
 
 def test_figure6_has_a_line_for_every_training():

@@ -126,13 +126,10 @@ def test_figures_4_and_5_show_all_methods():
     assert len(draw.figure5([case], [scores]).axes) == 2 * 4
 
 
-def test_unit_range_ignores_extremes():
-    values = np.linspace(0, 1, 1000).reshape(20, 50)
-    found = draw.unit_range(values)
-    assert found.shape == (20, 50, 3)
-    assert (found.min(), found.max()) == (0, 1)
-    assert found[10, 25, 0] == pytest.approx(values[10, 25], abs=0.02)
-    assert not draw.unit_range(np.full((3, 4), 7.0)).any()
+def test_a_bounded_map_ignores_extremes():
+    shown = draw.bounded(np.linspace(0, 1, 1000).reshape(20, 50))
+    assert shown.range == pytest.approx((0.01, 0.99))
+    assert draw.bounded(np.full((3, 4), 7.0)).silent
 
 
 def test_figure_6_has_a_row_a_scale():

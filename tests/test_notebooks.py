@@ -1,11 +1,16 @@
 """The notebooks as files, and the code that runs them."""
 
+import ast
+import dis
 import json
 import logging
+from collections import defaultdict
+from types import CodeType
 
 import nbformat
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 from papermill.exceptions import PapermillExecutionError
 
 from deblur import evaluation, models, notebooks, paths, recipes, runs, tables, writing
@@ -50,15 +55,18 @@ def test_parameters_are_plain_annotated_literals(path):
     assert namespace["scale"] == "mini"
 
 
-def test_check_parameters_takes_good_ones_and_ignores_ipythons_own_names():
-    found = notebooks.check_parameters(GOOD | {"In": [], "_": 1, "get_ipython": print, "notebooks": notebooks})
-    assert found == GOOD
+def test_check_parameters_takes_good_ones_beside_what_the_notebook_made():
+    made = {"In": ["", "scale = 1", "# Parameters\nseed = 0"], "_": 1, "get_ipython": print, "rows": [1], "table": 2}
+    assert notebooks.check_parameters(GOOD | made) == GOOD
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"nonsense": 1}, "unknown parameter 'nonsense'.*scale.*data_root.*seed"),
+        (
+            {"In": ["# Parameters\nscale = 'mini'\nnonsense = 1"]},
+            "unknown parameter 'nonsense'.*scale.*data_root.*seed",
+        ),
         ({"seed": "1"}, "seed='1' must be a int"),
         ({"seed": True}, "seed=True must be a int"),
         ({"scale": "huge"}, "scale='huge' must be one of smoke, mini, bench, paper"),
@@ -68,6 +76,70 @@ def test_check_parameters_takes_good_ones_and_ignores_ipythons_own_names():
 def test_check_parameters_refuses(wrong, message):
     with pytest.raises(ValueError, match=message):
         notebooks.check_parameters(GOOD | wrong)
+
+
+def test_a_parameter_that_is_not_set_is_named():
+    with pytest.raises(ValueError, match="parameter 'data_root' is not set: run the cell above"):
+        notebooks.check_parameters({"scale": "mini", "seed": 0})
+
+
+def read_and_made(source):
+    """The names that a cell takes from others, and those that it makes."""
+    reads, makes = set(), set()
+
+    def look(code):
+        for step in dis.get_instructions(code):
+            if step.opname == "STORE_NAME":
+                makes.add(step.argval)
+            elif step.opname in ("LOAD_NAME", "LOAD_GLOBAL") and step.argval not in makes:
+                reads.add(step.argval)
+            elif isinstance(step.argval, CodeType):
+                look(step.argval)
+
+    look(compile(source, "cell", "exec"))
+    return reads, makes
+
+
+def changed(source):
+    """The names whose contents a cell changes."""
+    for node in ast.walk(ast.parse(source)):
+        stores = isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store)
+        calls = isinstance(node, ast.Attribute) and node.attr in ("pop", "update", "append", "setdefault", "insert")
+        if stores or calls:
+            base = node.value
+            while not isinstance(base, ast.Name) and hasattr(base, "value"):
+                base = base.value
+            if isinstance(base, ast.Name):
+                yield base.id
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_any_cell_may_be_run_again(path):
+    """A name that cells share is made by one cell, and changed by none else."""
+    cells = {cell.id: cell.source for cell in read(path).cells if cell.cell_type == "code"}
+    makers, wrong = defaultdict(set), []
+    for name, source in cells.items():
+        for made in read_and_made(source)[1]:
+            makers[made].add(name)
+    for name, source in cells.items():
+        reads, makes = read_and_made(source)
+        wrong += [f"{name}: {shared} is made by {makers[shared]}" for shared in reads if len(makers[shared]) > 1]
+        wrong += [f"{name}: {own} is made here of itself" for own in reads & makes]
+        wrong += [f"{name}: {shared} is changed" for shared in changed(source) if shared in makers.keys() - makes]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_first_cells_run_again_in_one_kernel_with_another_scale(path, mini_root):
+    """Up to the imports, as cells are run by a kernel; then with `scale` changed and names of the notebook's own."""
+    shell = InteractiveShell()
+    code = [cell.source for cell in read(path).cells if cell.cell_type == "code"][:3]
+    for scale in ("smoke", "mini", "smoke"):
+        for source in (code[0], f"{notebooks.INJECTED}\nscale = {scale!r}", *code[1:], code[1], "table = 1"):
+            shell.run_cell(source, store_history=True).raise_error()
+        assert shell.user_ns["parameters"] == GOOD | {"scale": scale}
+    shell.run_cell(f"{notebooks.INJECTED}\nsclae = 'mini'", store_history=True).raise_error()
+    assert "sclae" in str(shell.run_cell(code[1], store_history=True).error_in_exec)
 
 
 def test_a_misspelt_parameter_stops_papermill(tmp_path):

@@ -13,7 +13,7 @@ from conftest import redraw
 from scipy import stats
 from torch import nn
 
-from deblur import cli, evaluation, explore, figures, models, notebooks, recipes, release, runs, source, tables
+from deblur import cells, cli, evaluation, explore, figures, models, recipes, release, runs, source, tables
 from deblur.data import copies, official
 from deblur.evaluation import parts as looking
 from deblur.figures import attentive as attentive_figures
@@ -524,12 +524,12 @@ def test_the_figure_draws_a_line_a_part(table):
 
 def test_a_notebook_shows_the_table_and_learns_the_verdicts(main, capsys):
     tables.start_anew()
-    verdicts = notebooks.parts(main, "smoke", "radn")
+    verdicts = cells.parts(main, "smoke", "radn")
     assert verdicts == looking.verdicts(main.parts())
     folder = tables.folder("smoke", "radn")
-    assert all((folder / name).is_file() for name in notebooks.PARTS)
+    assert all((folder / name).is_file() for name in cells.PARTS)
     row = replace(main.plan, budget="row", seed=5)
-    assert notebooks.parts(runs.Run(row), "smoke", "radn") == {}
+    assert cells.parts(runs.Run(row), "smoke", "radn") == {}
     assert capsys.readouterr().out.splitlines()[-1] == "<IPython.core.display.Markdown object>"
 
 

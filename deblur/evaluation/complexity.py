@@ -7,7 +7,8 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -17,6 +18,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from deblur.models import build
+
+T = TypeVar("T")
 
 
 def parameters(network: nn.Module) -> int:
@@ -90,7 +93,7 @@ def layer_table(
     return pd.DataFrame(rows)
 
 
-def time_calls(calls: dict[str, Callable[[], object]], repeats: int = 5) -> dict[str, list[float]]:
+def time_calls(calls: Mapping[str, Callable[[], object]], repeats: int = 5) -> dict[str, list[float]]:
     """Milliseconds of each call, warmed up once, interleaved so that a noisy machine treats all alike, synchronised."""
     for call in calls.values():
         call()
@@ -110,18 +113,50 @@ def _synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def runtime(network: nn.Module, height: int, width: int, device: str = "cpu", repeats: int = 5) -> dict[str, object]:
-    """Median and spread of one forward pass of (1,3,height,width), with the device and its threads."""
-    network = network.to(device).eval()
+LOADED = "not timed: loaded"
+"""What stands in the place of times that were taken beside other programs."""
+LOAD = 0.2
+"""Share of a processor's time that others may have taken meanwhile; above it times are none."""
+
+
+def runtimes(
+    networks: Mapping[str, nn.Module], height: int, width: int, device: str = "cpu", repeats: int = 5
+) -> dict[str, dict[str, object]]:
+    """Time of one forward pass of (1,3,height,width) through each of some networks, side by side in turns.
+
+    On a CPU one thread is used, and the times are missing where other programs took more than `LOAD` of it meanwhile.
+
+    Returns:
+        Name -> `runtime_ms` (median), `runtime_low_ms` and `runtime_high_ms` over the turns, `runtime_size`, and
+        `runtime_device`, which is `LOADED` without times.
+    """
     image = torch.rand(1, 3, height, width, device=device)
-    with torch.inference_mode():
-        times = time_calls({"forward": lambda: network(image)}, repeats)["forward"]
-    return {
-        "runtime_ms": statistics.median(times),
-        "runtime_spread_ms": max(times) - min(times),
-        "runtime_size": f"{height}x{width}",
-        "runtime_device": device_name(device),
-    }
+    calls = {name: partial(network.to(device).eval(), image) for name, network in networks.items()}
+    times, load = alone(partial(time_calls, calls, repeats), device)
+    quiet = load <= LOAD
+    used = "CPU, 1 thread" if device == "cpu" else device_name(device)
+    where = {"runtime_size": f"{height}x{width}", "runtime_device": used if quiet else LOADED}
+    return {name: {**(spread(own) if quiet else {}), **where} for name, own in times.items()}
+
+
+def spread(times: Sequence[float]) -> dict[str, float]:
+    """Median, fastest and slowest of some turns, in ms."""
+    return {"runtime_ms": statistics.median(times), "runtime_low_ms": min(times), "runtime_high_ms": max(times)}
+
+
+def alone(measure: Callable[[], T], device: str = "cpu") -> tuple[T, float]:
+    """What a measurement gives, on a CPU with one thread, without gradients; and the share of that thread's time that
+    other programs took meanwhile, 0 on a GPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            wall, own = time.perf_counter(), time.process_time()
+            measured = measure()
+            wall, own = time.perf_counter() - wall, time.process_time() - own
+    finally:
+        torch.set_num_threads(threads)
+    return measured, 0.0 if device != "cpu" else max(1 - own / wall, 0.0)
 
 
 def time_groups(

@@ -90,7 +90,8 @@ def graph(
             sources[node] = list(dict.fromkeys(before))  # slices are passed through
             continue
         sources[node] = [node.name]
-        shape = "x".join(str(side) for side in meta.shape[1:])
+        sides = meta.shape if node.op == "get_attr" else meta.shape[1:]  # a parameter has no batch
+        shape = "x".join(map(str, sides))
         kept[node.name] = (f"{_label(node, runnable)}\n{shape}", list(dict.fromkeys(before)))
     nodes = {name: label for name, (label, _) in kept.items()}
     return nodes, [(origin, name) for name, (_, origins) in kept.items() for origin in origins]

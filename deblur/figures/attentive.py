@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur.figures import comparison, diagram, heat, marked, panels
+from deblur.figures import Map, abreast, comparison, diagram, marked, panels, u_shape
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """Nodes (name -> label) and edges, as `probes.graph` gives them."""
@@ -39,9 +38,9 @@ def figure1(images: Sequence[np.ndarray], maps: Sequence[Maps], verdicts: Mappin
     """Fig. 1: inputs, and the SA maps of the middle encoder and decoder block (block 5 at paper size)."""
     chosen = middle_blocks(maps[0])
     encoder, decoder = chosen["encoder"][1], chosen["decoder"][1]
-    rows = [
+    rows: list[Sequence[np.ndarray | Map]] = [
         images,
-        *([heat(m[name], image.shape[:2]) for m, image in zip(maps, images)] for name in (encoder, decoder)),
+        *([Map(m[name]) for m in maps] for name in (encoder, decoder)),
     ]
     named = titles(chosen, verdicts)
     return panels(rows, row_titles=["blurred", named[encoder], named[decoder]])
@@ -49,8 +48,8 @@ def figure1(images: Sequence[np.ndarray], maps: Sequence[Maps], verdicts: Mappin
 
 def figure2(framework: Graph, module: Graph) -> Sequence[Figure]:
     """Fig. 2: the coarse-to-fine framework, and one module M with its two skips, as traced."""
-    return diagram(*framework, "Framework: three calls of M, coarse to fine", columns=4), diagram(
-        *module, "One module M at the finest scale: encoder groups, decoder groups, additive skips", columns=9
+    return u_shape(*framework, "Framework: three calls of M, coarse to fine"), u_shape(
+        *module, "One module M at the finest scale: encoder groups, decoder groups, additive skips"
     )
 
 
@@ -76,7 +75,9 @@ def figure6(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping
 
 def figure7(cases: Sequence[Mapping[str, np.ndarray]]) -> Figure:
     """Fig. 7: really blurred photographs, without truth."""
-    return panels([list(case.values()) for case in cases], list(cases[0]), width=3.8)
+    cells = [row for case in cases for row in abreast([*case.values()], columns=3)]
+    labels = [row for case in cases for row in abreast([*case], "", columns=3)]
+    return panels(cells, labels=labels, width=3.8)
 
 
 def figure8(
@@ -88,8 +89,8 @@ def figure8(
     """Fig. 8: inputs, outputs, and SA maps of the middle block of each group, encoder then decoder."""
     chosen = middle_blocks(maps[0])
     named = titles(chosen, verdicts)
-    rows = [images, restored]
-    rows += [[heat(m[name], image.shape[:2]) for m, image in zip(maps, images)] for name in named]
+    rows: list[Sequence[np.ndarray | Map]] = [images, restored]
+    rows += [[Map(m[name]) for m in maps] for name in named]
     return panels(rows, row_titles=["blurred", "restored", *named.values()], width=2.2)
 
 
@@ -127,25 +128,3 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
     if np.ptp(a) < 1e-12 or np.ptp(b) < 1e-12:
         return float("nan")
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
-
-
-def mean_statistics(rows: Sequence[dict[str, float | str]]) -> pd.DataFrame:
-    """`attention_statistics` of many images, averaged block by block in order of execution."""
-    table = pd.DataFrame(rows)
-    return table.groupby("block", sort=False).mean().reset_index()
-
-
-def claims(statistics: pd.DataFrame) -> pd.DataFrame:
-    """The paper's reading of Fig. 8 as signs of correlations, beside the measured ones.
-
-    Args:
-        statistics: see `mean_statistics`.
-    """
-    rows = statistics.set_index("block")
-    middle = middle_blocks(rows.index)
-    expected = [(middle["encoder"][i], "r_edges", sign) for i, sign in enumerate((1, 1, -1))]
-    expected += [(middle["decoder"][i], "r_residual", sign) for i, sign in enumerate((-1, 1))]
-    table = pd.DataFrame(expected, columns=["block", "correlation", "claimed_sign"])
-    table["measured"] = [rows.loc[block, name] for block, name, _ in expected]
-    table["agrees"] = (np.sign(table["measured"]) == table["claimed_sign"]).map({True: "yes", False: "no"})
-    return table.assign(agrees=table["agrees"].where(table["measured"].notna(), "constant map"))

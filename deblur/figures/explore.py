@@ -114,7 +114,7 @@ def boxed(image: np.ndarray, window: Window) -> np.ndarray:
 
 
 def inside(known: Mapping[str, np.ndarray], maps: Mapping[str, Mapping[str, np.ndarray]], columns: int = 4) -> Figure:
-    """What a network sees: pictures for orientation, then its maps in rows, each over its own range (red: high).
+    """What a network sees: pictures for orientation, then its maps in rows, each over its own range (bright: high).
 
     Args:
         known: title -> (H,W,3).

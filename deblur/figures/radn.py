@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur.figures import INK, comparison, diagram, heat, marked, panels
+from deblur.figures import INK, Map, comparison, diagram, marked, panels, u_shape
 from deblur.figures.networks import spread
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
@@ -30,6 +30,10 @@ def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
     for axis, kind, colour, title in zip(axes, ("printed", "measured"), (PRINTED, OURS), titles):
         values = table.reindex(columns=[f"runtime_ms_{kind}", f"psnr_db_{kind}"]).apply(pd.to_numeric, errors="coerce")
         points = values.dropna().sort_values(f"runtime_ms_{kind}")
+        if points.empty:
+            axis.text(0.5, 0.5, "no times", ha="center", transform=axis.transAxes, color=INK)
+            axis.set(xticks=[], yticks=[], title=title)
+            continue
         axis.plot(*points.to_numpy().T, "o", color=colour)
         own = table.loc[points.index, "method"].str.startswith("RADN")
         # Names lie beside their points, none on another.
@@ -52,7 +56,7 @@ def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
 
 def figure2(network: Graph) -> Figure:
     """Fig. 2: encoder, self-attention, and decoder with its skips, as traced."""
-    return diagram(*network, "RADN: dense encoder, self-attention, dense deformable modules", columns=8)
+    return u_shape(*network, "RADN: dense encoder, self-attention, dense deformable modules")
 
 
 def figure3(
@@ -76,8 +80,7 @@ def figure3(
     axis.imshow(blurred)
     for centre, taps in points:
         for tap in taps:
-            arrow = {"arrowstyle": "-", "color": OURS, "lw": 0.6}
-            axis.annotate("", tuple(tap[::-1]), tuple(centre[::-1]), arrowprops=arrow, annotation_clip=False)
+            axis.plot(*np.array([centre, tap]).T[::-1], color=OURS, lw=0.6, scalex=False, scaley=False)
         axis.plot(taps[:, 1], taps[:, 0], "o", color="#2ecc71", ms=3)
         axis.plot(centre[1], centre[0], "s", color=OURS, ms=4)
     axis.set(xticks=[], yticks=[], xlim=(0, blurred.shape[1]), ylim=(blurred.shape[0], 0))
@@ -135,8 +138,8 @@ def figure7(
     residuals: Sequence[np.ndarray],
     verdicts: Mapping[str, str] = {},
 ) -> Figure:
-    """Fig. 7: blurred inputs, `widening` of the second DDM (red: wider), mean absolute residual of SA (red: large)."""
-    maps = [[heat(m, image.shape[:2]) for m, image in zip(row, images)] for row in (offsets, residuals)]
+    """Fig. 7: blurred inputs, `widening` of the second DDM in feature px, mean absolute residual of SA."""
+    maps = [[Map(values, unit=unit) for values in row] for row, unit in ((offsets, "px"), (residuals, ""))]
     titles = [marked("DDM 2, widening", verdicts, "DDM 2", "DDM 2, offsets"), marked("SA residual", verdicts, "SA")]
     return panels([list(images), *maps], row_titles=["blurred", *titles])
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur.figures import INK, comparison, diagram, heat, marked, panels
+from deblur.figures import INK, MAP, Map, abreast, comparison, diagram, marked, panels, u_shape
 
 KINDS = ("global", "local", "sampling")
 """Kinds of blur in the order of the label map's values."""
@@ -90,8 +89,8 @@ def figure2(network: Graph, block: Graph) -> Sequence[Figure]:
     image = max(i for i, name in enumerate(names) if name.startswith("stages_0"))  # the coarse image
     coarse, refine = _part(network, names[: image + 1]), _part(network, names[image:])
     return (
-        _in_a_row(coarse, "Coarse deblurring network: a U-net"),
-        _in_a_row(refine, "Refine deblurring network: the same with LRR, from the coarse image"),
+        u_shape(*coarse, "Coarse deblurring network: a U-net"),
+        u_shape(*refine, "Refine deblurring network: the same with LRR, from the coarse image"),
         _in_a_row(block, "ResBlock: a dense branch, a sparse (dilated) branch and the input, summed"),
     )
 
@@ -133,17 +132,15 @@ def figure3_masks(
         masks: (A,h,w), one a head.
         added: (h,w), magnitude of what LRR adds to the features.
     """
-    size, columns = blurred.shape[:2], 4
-    shown = {"blurred": blurred, marked("|LRR|", verdicts, "LRR"): heat(added, size)}
+    shown: dict[str, np.ndarray | Map] = {"blurred": blurred}
     shown |= {} if label is None else {"cause": coloured(label)}
-    rows, labels = [list(shown.values())], [[*shown, "", ""][:columns]]
-    for start in range(0, len(masks), columns):
-        part = masks[start : start + columns]
-        rows.append([heat(mask, size) for mask in part])
-        heads = [marked(f"head {start + i}", verdicts, "LRR", "LRR, masks") for i in range(1, len(part) + 1)]
-        texts = [f"{head}: {mask.min():.2f} to {mask.max():.2f}" for head, mask in zip(heads, part)]
-        labels.append([*texts, "", "", ""][:columns])
-    return panels(rows, labels=labels, width=2.4)
+    shown[marked("|LRR|", verdicts, "LRR")] = Map(added)
+    for head, mask in enumerate(masks, 1):
+        shown[marked(f"head {head}", verdicts, "LRR", "LRR, masks")] = Map(mask)
+    figure = panels(abreast([*shown.values()]), width=2.4)
+    for axis, title in zip(figure.axes, shown):
+        axis.set_title(title, fontsize=8, color=INK)
+    return figure
 
 
 def figure3_graph(
@@ -155,14 +152,14 @@ def figure3_graph(
     figure, axes = pyplot.subplots(1, 3, figsize=(9.5, 3.2), constrained_layout=True)
     shown = {
         "D = GAP - GMP": (difference, "channel of the head"),
-        "W: where region j gathers": (adjacency, "from region i"),
+        "W: where node j gathers": (adjacency, "from node i"),
         "node features V": (nodes, "channel"),
     }
     for axis, (title, (values, name)) in zip(axes, shown.items()):
         rows, columns = values.shape
         extent = (0.5, columns + 0.5, rows + 0.5, 0.5)  # counted from 1
-        drawn = axis.imshow(values, aspect="auto", interpolation="nearest", cmap="viridis", extent=extent)
-        axis.set(xlabel="region j", ylabel=name, xticks=range(1, columns + 1))
+        drawn = axis.imshow(values, aspect="auto", interpolation="nearest", cmap=MAP, extent=extent)
+        axis.set(xlabel="node j", ylabel=name, xticks=range(1, columns + 1))
         axis.yaxis.get_major_locator().set_params(integer=True)
         axis.set_title(marked(title, verdicts, "LRR", "LRR, graph convolution"), fontsize=9, color=INK)
         figure.colorbar(drawn, ax=axis, shrink=0.9)
@@ -177,102 +174,3 @@ def figure4(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping
 def figure5(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:
     """Fig. 5: RealBlur test images, likewise."""
     return comparison(cases, psnr_db)
-
-
-# ------------------------------------------------------------------------------------------------ beyond the paper
-
-
-def gains_by_region(blurred: pd.DataFrame, restored: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Mean PSNR gain over the blurred input in the pixels of each kind of blur, one row a restoration.
-
-    Args:
-        blurred: scores of the input, one row an image, with `psnr_db_KIND` where the data set knows the kinds.
-        restored: name -> scores of the same images.
-    """
-    before = blurred.set_index("name")
-    rows = []
-    for name, scores in restored.items():
-        after = scores.set_index("name").loc[before.index]
-        row = {"image": name, "gain_db_all": (after["psnr_db"] - before["psnr_db"]).mean()}
-        for kind in (kind for kind in KINDS if f"psnr_db_{kind}" in before):
-            row[f"gain_db_{kind}"] = (after[f"psnr_db_{kind}"] - before[f"psnr_db_{kind}"]).mean()
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def additions(table: pd.DataFrame, steps: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """Differences between rows of `gains_by_region`: what each step adds, and in which kind of blur it adds most.
-
-    Args:
-        steps: name -> rows without and with it.
-    """
-    rows = table.set_index("image")
-    added = pd.DataFrame({name: rows.loc[after] - rows.loc[before] for name, (before, after) in steps.items()}).T
-    kinds = [name for name in added if name != "gain_db_all"]
-    if kinds:
-        added["most_in"] = added[kinds].idxmax(axis=1).str.removeprefix("gain_db_")
-    return added.reset_index(names="step")
-
-
-def gains(table: pd.DataFrame) -> Figure:
-    """`gains_by_region` as bars: one group a kind of blur, one bar a restoration."""
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(6.5, 2.8), constrained_layout=True)
-    names = [name.removeprefix("gain_db_") for name in table.columns[1:]]
-    width = 0.8 / len(table)
-    for i, (_, row) in enumerate(table.iterrows()):
-        values = [row[f"gain_db_{kind}"] for kind in names]
-        places = np.arange(len(names)) + (i - (len(table) - 1) / 2) * width
-        axis.bar(places, values, width, label=row["image"])
-        for place, value in zip(places, values):
-            if np.isfinite(value):
-                axis.annotate(f"{value:+.2f}", (place, value), (0, 2), textcoords="offset points", ha="center", size=7)
-    axis.axhline(0, color=INK, lw=0.8)
-    axis.set(xticks=range(len(names)), ylabel="dB over the blurred input")
-    axis.set_xticklabels(["all pixels", *(f"{kind} blur" for kind in names[1:])])
-    axis.margins(y=0.15)
-    axis.legend(fontsize=8)
-    return figure
-
-
-def overlap(masks: np.ndarray, label: np.ndarray) -> list[dict[str, object]]:
-    """How each head's mask goes with each kind of blur in an image: one row a head and kind that occurs beside others.
-
-    `lift` is the mask's share in the kind's pixels over their share of the image: 1 says that the mask does not care.
-    `iou` is intersection over union of the kind's pixels and as many pixels where the mask is largest.
-
-    Args:
-        masks: (A,h,w), non-negative.
-        label: (H,W), see `KINDS`.
-    """
-    rows = []
-    for head, mask in enumerate(masks, 1):
-        full = cv2.resize(mask.astype(np.float64), label.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        order = np.argsort(-full, axis=None, kind="stable")
-        for value, kind in enumerate(KINDS):
-            region = label == value
-            count = int(region.sum())
-            if 0 < count < label.size and full.sum() > 0:
-                lift = float(full[region].sum() / full.sum() / (count / label.size))
-                hits = int(region.ravel()[order[:count]].sum())
-                rows.append({"head": head, "kind": kind, "lift": lift, "iou": hits / (2 * count - hits)})
-    return rows
-
-
-def overlap_table(masks: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> pd.DataFrame:
-    """`overlap` averaged over images, one row a head, beside a control: the masks against the next image's labels.
-
-    Sampling blur lies along the border; a mask that dislikes borders everywhere shows the same lift in the control.
-    """
-    parts = {
-        "": [row for mask, label in zip(masks, labels) for row in overlap(mask, label)],
-        "_control": [row for i, mask in enumerate(masks) for row in overlap(mask, labels[i - 1])],
-    }
-    columns: dict[str, pd.Series] = {}
-    for suffix, rows in parts.items():
-        mean = pd.DataFrame(rows, columns=["head", "kind", "lift", "iou"]).groupby(["kind", "head"]).mean()
-        for kind in KINDS[1:]:
-            if kind in mean.index:
-                columns |= {f"{name}_{kind}{suffix}": mean.loc[kind, name] for name in ("lift", "iou")}
-    return pd.DataFrame(columns).reset_index(names="head")

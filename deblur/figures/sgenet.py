@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deblur.figures import BOX, INK, diagram, heat, marked, panels, sharpest_difference
+from deblur.figures import BOX, INK, Map, diagram, marked, panels, sharpest_difference
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """What `probes.graph` gives: name -> label, and edges."""
@@ -186,11 +186,10 @@ def figure5(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping
     return figure4(cases, psnr_db, columns=4)
 
 
-def unit_range(values: np.ndarray) -> np.ndarray:
-    """A map as grey levels from its 1st to its 99th percentile, (h,w) -> (h,w,3) in [0,1]."""
-    low, high = np.percentile(values, (1, 99))
-    grey = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
-    return np.repeat(grey[..., None], 3, axis=2)
+def bounded(values: np.ndarray) -> Map:
+    """A map (h,w) on a scale from its 1st to its 99th percentile."""
+    low, high = (float(end) for end in np.percentile(values, (1, 99)))
+    return Map(values) if low == high else Map(values, low, high)
 
 
 COLUMNS6 = (
@@ -213,8 +212,8 @@ def figure6(scales: Mapping[str, Mapping[str, np.ndarray]], verdicts: Mapping[st
     """
     rows = []
     for columns in scales.values():
-        maps = {name: unit_range(columns[name]) for name in ("before", "after", "without")}
-        attention = heat(columns["attention"])
+        maps = {name: bounded(columns[name]) for name in ("before", "after", "without")}
+        attention = Map(columns["attention"])
         images = {name: np.clip(columns[name], 0, 1) for name in ("input", "predicted", "sharp")}
         rows.append(
             [

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from deblur import tables
-from deblur.figures import INK, comparison, diagram, heat, marked, panels
+from deblur.figures import INK, Map, comparison, diagram, marked, panels, paths, u_shape
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """What `probes.graph` gives: name -> label, and edges."""
@@ -44,9 +43,13 @@ def figure1(table: pd.DataFrame, device: str) -> Figure:
     return figure
 
 
-def figure2(network: Graph) -> Figure:
-    """Fig. 2: the network, as traced."""
-    return diagram(*network, "SimpleNet: levels of RB, PVB (and DR), LGCR at the encoder's end", columns=8)
+def figure2(network: Graph, levels: Mapping[str, str]) -> Figure:
+    """Fig. 2: the network, as traced, and which blocks its levels are made of: name -> blocks, e.g. "RB+PVB"."""
+    nodes, edges = network
+    named = {
+        name: label.replace("Level", levels.get(label.partition(" ")[0], "Level")) for name, label in nodes.items()
+    }
+    return u_shape(named, edges, "SimpleNet: levels of blocks, LGCR at the encoder's end")
 
 
 RESIDUAL = frozenset({6})
@@ -85,8 +88,9 @@ def figure3(most: int = 6) -> Figure:
     """Fig. 3: receptive fields of 1 to `most` piled blocks; one size each for residual blocks, a spectrum for PVBs."""
     from matplotlib import pyplot
 
-    kinds = {"vanilla residual block": RESIDUAL, **{f"PVB, {name}": added for name, added in PVB.items()}}
-    figure, axes = pyplot.subplots(1, 3, figsize=(11, 2.9), sharex=True, sharey=True, constrained_layout=True)
+    kinds = {"residual block": RESIDUAL, "residual block, with identity": RESIDUAL | {0}}
+    kinds |= {f"PVB, {name}": added for name, added in PVB.items()}
+    figure, axes = pyplot.subplots(1, 4, figsize=(13, 2.9), sharex=True, sharey=True, constrained_layout=True)
     for axis, (title, added) in zip(axes, kinds.items()):
         for count in range(1, most + 1):
             sizes = spectrum([(added, 1)] * count)
@@ -109,7 +113,7 @@ def figure3_influence(maps: Mapping[str, np.ndarray], reach: int = 48) -> Figure
     for values in maps.values():
         y, x = (side // 2 for side in values.shape)
         values = values[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
-        shown.append(heat(np.log10(values / values.max() + 1e-6)))
+        shown.append(Map(np.log10(values / values.max() + 1e-6), -6.0, 0.0, "log10"))
     return panels([shown], list(maps), width=3.0)
 
 
@@ -167,27 +171,13 @@ def figure7(
     """Fig. 7: inputs, true paths where known, offset amplitudes (h,w) of a DR, and two channels of the GCRW (C,h,w)."""
     offset = marked("offset amplitude", verdicts, "DRs", "DRs, offsets", "DR dec1, offsets")
     gcrw = (marked(f"GCRW, {which}", verdicts, "LGCR", "GCRW") for which in ("one channel", "another"))
-    titles = ["blurred", "path (red: long)", offset, *gcrw]
+    titles = ["blurred", "path", offset, *gcrw]
+    longest = max((float(length.max()) for length in lengths if length is not None), default=0.0)
     rows = []
-    for image, length, offset, weight in zip(images, lengths, amplitudes, weights):
-        size = image.shape[:2]
-        chosen = [heat(clipped(weight[channel]), size) for channel in two_channels(weight)]
-        rows.append([image, None if length is None else heat(length), heat(clipped(offset), size), *chosen])
+    for image, length, offset, weight in zip(images, paths(lengths, longest), amplitudes, weights):
+        chosen = [Map(clipped(weight[channel])) for channel in two_channels(weight)]
+        rows.append([image, length, Map(clipped(offset), unit="px"), *chosen])
     return panels(rows, titles)
-
-
-def offset_statistics(offset: np.ndarray, length: np.ndarray | None) -> dict[str, float]:
-    """An offset amplitude (h,w) in numbers: mean and 99th percentile in px, and its correlation with the true path.
-
-    `r_path` is Pearson's over the image's pixels, NaN where the path is unknown or one of the two is constant.
-    """
-    row = {"offset_mean_px": float(offset.mean()), "offset_p99_px": float(np.percentile(offset, 99))}
-    if length is None:
-        return row | {"r_path": float("nan")}
-    full = cv2.resize(offset.astype(np.float64), length.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    if np.ptp(full) < 1e-12 or np.ptp(length) < 1e-12:
-        return row | {"r_path": float("nan")}
-    return row | {"r_path": float(np.corrcoef(full.ravel(), length.ravel())[0, 1])}
 
 
 def figure8(cases: Sequence[Mapping[str, np.ndarray]], psnr_db: Sequence[Mapping[str, float]]) -> Figure:

@@ -115,7 +115,7 @@ def seen_inside(data: copies.Data, network: nn.Module, verdicts: Mapping[str, st
     of_kind = one_of_each_kind(data.pairs("test"))
     pair = of_kind.get("local") or next(iter(of_kind.values()))
     (blurred, _), truth = official.read_pair(pair), official.read_truth(pair)
-    images = {"blurred": blurred, "true path (red: long)": figures.heat(truth["path_px"], blurred.shape[:2])}
+    images = {"blurred": blurred, "true path (bright: long)": figures.heat(truth["path_px"], blurred.shape[:2])}
     return inside(images | {"cause": causes.coloured(truth["label"])}, explore.inside(network, blurred, verdicts))
 
 
