@@ -59,7 +59,7 @@ gpu-check: $(if $(NOSETUP),,setup)
 
 # Pins for what pyproject.toml asks for; those that are there stay, unless UPGRADE=--upgrade. No index address gets in.
 lock: setup
-	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --extra notebooks --extra dev --extra cluster --no-header \
+	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --extra notebooks --extra dev --extra completion --extra cluster --no-header \
 		--no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 
 clean:
