@@ -309,6 +309,7 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (checks, "missing", ["R3"]),
         (page, "text", ""),
         (page, "write", []),
+        (page, "write_verdicts", None),
         (tables, "status", ""),
         (tables, "reproduced", []),
         (tables, "released_cards", {}),
