@@ -1,4 +1,4 @@
-"""CONTRIBUTING's "Add a sixth paper", done: a toy network in a copy of the package, from its model file to its results."""
+"""CONTRIBUTING's "Add a sixth paper", done: a toy network in a copy of the package, from model file to results."""
 
 import json
 import os

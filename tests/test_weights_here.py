@@ -1,4 +1,4 @@
-"""The weights that travel with the code: small, whole, made by this code, and what their cards say is in docs/status.md."""
+"""The weights that travel with the code: small, whole, made by this code; docs/status.md says what their cards say."""
 
 import json
 from pathlib import Path
