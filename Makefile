@@ -1,5 +1,6 @@
 # Two commands do everything on a bare machine with Python 3.11 or newer:
 #   make reproduce     set up, then run every paper's notebook at scale mini (PAPERS=attentive SCALE=smoke narrow it)
+#   make gallery       set up, then build/gallery/index.html: results as web pages
 #   make test          set up, then lint, types, unit tests and the notebooks at scale smoke
 # And for who wants the package without the clone:
 #   make wheel         set up, then build/dist/*.whl
@@ -12,7 +13,9 @@ SCALE ?= mini
 PAPERS ?=
 SMOKE := build/notebooks
 
-.PHONY: setup reproduce test wheel walk lab speed gpu-check lock clean
+GALLERY := build/gallery
+
+.PHONY: setup reproduce test wheel walk lab gallery speed gpu-check lock clean
 
 setup: .venv/ready
 
@@ -50,6 +53,19 @@ walk: wheel
 
 lab: setup
 	$(BIN)/jupyter lab notebooks/explore.ipynb
+
+# Sphinx lives in an environment of its own: it pins other releases than the package's.
+build/gallery-env/ready: docs/gallery/requirements.txt
+	@mkdir -p build
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/gallery-env
+	VIRTUAL_ENV=$(CURDIR)/build/gallery-env $(BIN)/uv pip install --quiet -r $<
+	@touch $@
+
+gallery: setup
+	$(MAKE) build/gallery-env/ready
+	$(BIN)/python -m deblur.reports.gallery build/gallery-source
+	build/gallery-env/bin/python -m sphinx -q -W --keep-going -E build/gallery-source $(GALLERY)
+	@echo "open $(GALLERY)/index.html"
 
 speed: setup
 	$(BIN)/python -m benchmarks

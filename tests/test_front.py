@@ -5,7 +5,7 @@ import re
 import pytest
 
 from deblur import notebooks, paths
-from deblur.study import page
+from deblur.study import ledger, page
 from deblur.study.claims import PAPERS
 
 ROOT = paths.project_root()
@@ -16,6 +16,9 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 @pytest.fixture(autouse=True)
 def committed_results(monkeypatch):
     monkeypatch.setenv("DEBLUR_RESULTS", str(ROOT / "results"))
+    ledger._records.cache_clear()
+    yield
+    ledger._records.cache_clear()
 
 
 def anchors(text):
