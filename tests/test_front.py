@@ -1,10 +1,13 @@
 """The pages that people read first: every link leads somewhere, tables say what the ledger says, README is short."""
 
+import json
 import re
+from importlib.util import find_spec
 
 import pytest
+import yaml
 
-from deblur import notebooks, paths
+from deblur import cli, notebooks, paths
 from deblur.study import ledger, page
 from deblur.study.claims import PAPERS
 
@@ -82,3 +85,48 @@ def test_the_glossary_is_in_order():
     terms = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1:]
     assert len(terms) > 20
     assert terms == sorted(terms, key=str.lower)
+
+
+# ----------------------------------------------------------------------------------------- workflows, forms, container
+
+
+def steps(text):
+    """The commands that a workflow runs."""
+    return [step["run"] for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"] if "run" in step]
+
+
+def workflows():
+    example = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    files = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    return {"docs/ci.md": example} | {path.name: path.read_text(encoding="utf-8") for path in files}
+
+
+@pytest.mark.parametrize("name", ["docs/ci.md", "gallery.yml", "test.yml"])
+def test_a_workflow_calls_what_there_is(name):
+    assert workflows().keys() >= {name}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for command in steps(workflows()[name]):
+        program, *words = command.split()
+        assert program == "make" or program.startswith(".venv/bin/")
+        assert program != "make" or set(words) <= targets
+        files = [word for word in words if re.fullmatch(r"(tests|notebooks)/\S+", word)]
+        assert all((ROOT / file).exists() for file in files), command
+        if program.endswith("deblur"):
+            assert cli.parser().parse_args(words).run
+        if "-m" in words and not words[words.index("-m") + 1].startswith("pytest"):
+            assert find_spec(words[words.index("-m") + 1]), command
+
+
+def test_forms_ask_for_what_the_doctor_says():
+    forms = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")}
+    assert forms.keys() == {"config", "fault", "paper"}
+    assert any("deblur doctor" in part["attributes"]["label"] for part in forms["fault"]["body"])
+    choices = next(part["attributes"]["options"] for part in forms["paper"]["body"] if part["type"] == "dropdown")
+    assert set(choices) == {*PAPERS, "another"}
+
+
+def test_the_container_brings_what_the_set_up_asks_for():
+    content = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    text = (ROOT / ".devcontainer" / content["build"]["dockerfile"]).read_text()
+    assert re.search(r"^FROM python:3\.1[1-9]", text, re.MULTILINE)
+    assert {"chromium", "git", "make"} <= {*text.split()}

@@ -70,7 +70,7 @@ class Links(HTMLParser):
 
 def broken(folder):
     """Page and link of whatever leads nowhere, or fetches from another place."""
-    pages = {path: Links(path) for path in folder.rglob("*.html")}
+    pages = {path: Links(path) for path in folder.glob("*.html")}  # templates lie in _static
     wrong = []
     for path, links in pages.items():
         for link in [*links.asked, *links.leads]:
@@ -145,7 +145,8 @@ def test_what_is_broken_is_seen(tmp_path):
 
 WATCH = """
 window.faults = [];
-addEventListener("error", event => faults.push(event.message || `not there: ${event.target.src || event.target.href}`), true);
+const missing = node => `not there: ${node.src || node.href}`;
+addEventListener("error", event => faults.push(event.message || missing(event.target)), true);
 addEventListener("unhandledrejection", event => faults.push(String(event.reason)));
 const before = console.error;
 console.error = (...words) => { faults.push(words.join(" ")); before(...words); };
@@ -170,14 +171,14 @@ LOOK = """
     const pair = [light(getComputedStyle(node).color), light(behind(node))];
     return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
   };
-  const texts = [...document.querySelectorAll(".bd-article :is(p, li, td, th, h1, h2, a)")];
+  const texts = [...document.querySelectorAll(".bd-article :is(p, li, td, th, h1, h2, a, figcaption)")];
   const faint = texts.filter(node => node.innerText.trim() && node.offsetParent && contrast(node) < 4.5);
   return {
     faults: window.faults,
     theme: document.documentElement.dataset.theme,
     wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     faint: faint.slice(0, 3).map(node => `${node.tagName} ${node.innerText.slice(0, 40)}`),
-    small: Math.min(...texts.filter(node => node.offsetParent).map(node => parseFloat(getComputedStyle(node).fontSize))),
+    small: Math.min(...texts.map(node => node.offsetParent ? parseFloat(getComputedStyle(node).fontSize) : 99)),
     images: [...document.querySelectorAll(".bd-article img")].filter(image => !image.naturalWidth).length,
   };
 })()

@@ -84,6 +84,11 @@ def _contents(caption: str, names: Iterable[str]) -> str:
     return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```\n"
 
 
+def _entry(name: str) -> str:
+    """An executed notebook in a list of contents: several of one paper have one title."""
+    return f"notebook at {name.split('-')[1]} <{name}>"
+
+
 # -------------------------------------------------------------------------------------------------------- pictures
 
 
@@ -215,7 +220,7 @@ def _paper(draft: Path, paper: str, rows: pd.DataFrame, notebooks: Iterable[str]
 
 {links or "No notebook has been executed yet: `deblur reproduce` does it."}
 
-{_contents("Notebooks", names) if names else ""}
+{_contents("Notebooks", map(_entry, names)) if names else ""}
 
 ## Claims
 
@@ -254,7 +259,7 @@ def _comparison(draft: Path, notebooks: Iterable[str]) -> str:
     parts = ["# Networks side by side\n\nA click on the head of a column sorts."]
     names = list(notebooks)
     parts += [f"[Executed notebook]({name}.ipynb)" for name in names] + (
-        [_contents("Notebooks", names)] if names else []
+        [_contents("Notebooks", map(_entry, names))] if names else []
     )
     tabled = {
         "bench/summary.csv": "Released networks and bounds, blur of full size",
