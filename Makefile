@@ -57,7 +57,8 @@ lab: setup
 # Sphinx lives in an environment of its own: it pins other releases than the package's.
 build/gallery-env/ready: docs/gallery/requirements.txt
 	@mkdir -p build
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/gallery-env
+	rm -rf build/gallery-env
+	$(BIN)/uv venv --quiet --python $(BIN)/python build/gallery-env
 	VIRTUAL_ENV=$(CURDIR)/build/gallery-env $(BIN)/uv pip install --quiet -r $<
 	@touch $@
 
