@@ -51,8 +51,13 @@ wheel: setup
 walk: wheel
 	$(BIN)/python tests/walk.py build/dist/*.whl
 
-lab: setup
-	$(BIN)/jupyter lab notebooks/explore.ipynb
+# Copies are opened, so that playing leaves what Git tracks as it is; one is made anew when its notebook changes.
+lab: setup $(patsubst notebooks/%,build/lab/%,$(wildcard notebooks/*.ipynb))
+	$(BIN)/jupyter lab build/lab/explore.ipynb
+
+build/lab/%.ipynb: notebooks/%.ipynb
+	@mkdir -p $(@D)
+	cp $< $@
 
 # Sphinx lives in an environment of its own: it pins other releases than the package's.
 build/gallery-env/ready: docs/gallery/requirements.txt

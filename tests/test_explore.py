@@ -142,7 +142,7 @@ def test_files_of_ones_own(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"nowhere\.jpg: no such file, and not one of chelsea.*give the path"):
         explore.expose(explore.Choice("nowhere.jpg"))
     with pytest.raises(
-        ValueError, match=r"unknown kind of blur 'defocus'; choose one of global, local, sampling, none"
+        ValueError, match=r"unknown kind of blur 'defocus'; choose one of straight, global, local, sampling, none"
     ):
         explore.expose(explore.Choice(kind="defocus"))
 
