@@ -1,7 +1,8 @@
-"""How Sphinx makes the gallery of what `python -m deblur.reports.gallery` writes. Nothing is fetched, nothing is run."""
+"""How Sphinx makes the gallery of what `deblur.reports.gallery` writes. Nothing is fetched, nothing is run."""
 
 project = "deblur: five motion-deblurring papers"
-author = copyright = "the deblur authors"
+author = "the deblur authors"
+copyright = author
 extensions = ["myst_nb"]
 html_theme = "sphinx_book_theme"
 html_title = "Five motion-deblurring papers"
