@@ -1,5 +1,6 @@
 # Two commands do everything on a bare machine with Python 3.11 or newer:
 #   make reproduce     set up, then run every paper's notebook at scale mini (PAPERS=attentive SCALE=smoke narrow it)
+#   make gallery       set up, then build/gallery/index.html: results as web pages
 #   make test          set up, then lint, types, unit tests and the notebooks at scale smoke
 # And for who wants the package without the clone:
 #   make wheel         set up, then build/dist/*.whl
@@ -12,7 +13,9 @@ SCALE ?= mini
 PAPERS ?=
 SMOKE := build/notebooks
 
-.PHONY: setup reproduce test wheel walk lab speed gpu-check lock clean
+GALLERY := build/gallery
+
+.PHONY: setup reproduce test wheel walk lab gallery speed gpu-check lock clean
 
 setup: .venv/ready
 
@@ -48,8 +51,27 @@ wheel: setup
 walk: wheel
 	$(BIN)/python tests/walk.py build/dist/*.whl
 
-lab: setup
-	$(BIN)/jupyter lab notebooks/explore.ipynb
+# Copies are opened, so that playing leaves what Git tracks as it is; one is made anew when its notebook changes.
+lab: setup $(patsubst notebooks/%,build/lab/%,$(wildcard notebooks/*.ipynb))
+	$(BIN)/jupyter lab build/lab/explore.ipynb
+
+build/lab/%.ipynb: notebooks/%.ipynb
+	@mkdir -p $(@D)
+	cp $< $@
+
+# Sphinx lives in an environment of its own: it pins other releases than the package's.
+build/gallery-env/ready: docs/gallery/requirements.txt
+	@mkdir -p build
+	rm -rf build/gallery-env
+	$(BIN)/uv venv --quiet --python $(BIN)/python build/gallery-env
+	VIRTUAL_ENV=$(CURDIR)/build/gallery-env $(BIN)/uv pip install --quiet -r $<
+	@touch $@
+
+gallery: setup
+	$(MAKE) build/gallery-env/ready
+	$(BIN)/python -m deblur.reports.gallery build/gallery-source
+	build/gallery-env/bin/python -m sphinx -q -W --keep-going -E build/gallery-source $(GALLERY)
+	@echo "open $(GALLERY)/index.html"
 
 speed: setup
 	$(BIN)/python -m benchmarks
@@ -59,7 +81,7 @@ gpu-check: $(if $(NOSETUP),,setup)
 
 # Pins for what pyproject.toml asks for; those that are there stay, unless UPGRADE=--upgrade. No index address gets in.
 lock: setup
-	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --extra notebooks --extra dev --extra cluster --no-header \
+	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --extra notebooks --extra dev --extra completion --extra cluster --no-header \
 		--no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 
 clean:

@@ -370,26 +370,12 @@ def rows_live(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def write_status() -> Path:
-    """Put the status table between its two marks in README.md; not a byte beside it changes.
+    """Put the status table between its two marks in docs/status.md; not a byte beside it changes.
 
     Raises:
         ValueError: if the marks are not there, each once.
         OSError: if there is no such file.
     """
-    path = paths.project_root() / "README.md"
-    writing.check_file(path, overwrite=True)
-    _around_status(path)  # before the work
-    table = f"\n{status()}\n".encode()
-    with writing.replacing(path) as draft:
-        before, after = _around_status(path)
-        draft.write_bytes(before + table + after)
+    path = paths.project_root() / "docs" / "status.md"
+    writing.write_between(path, STATUS, status)
     return path
-
-
-def _around_status(path: Path) -> tuple[bytes, bytes]:
-    """What stands before and after the status table of a file, the marks included."""
-    text = path.read_bytes()
-    first, last = (mark.encode() for mark in STATUS)
-    if text.count(first) != 1 or text.count(last) != 1 or text.index(first) > text.index(last):
-        raise ValueError(f"{path}: put '{STATUS[0]}' and '{STATUS[1]}' into it, each once, where the table is to be")
-    return text[: text.index(first) + len(first)], text[text.index(last) :]

@@ -337,3 +337,30 @@ def _alone_at(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def write_between(path: Path, marks: tuple[str, str], make: Callable[[], str]) -> None:
+    """Put a text between two marks of a file; not a byte beside it changes.
+
+    Args:
+        make: gives the text; called once the file and its marks are there.
+
+    Raises:
+        ValueError: if the marks are not there, each once.
+        OSError: if there is no such file.
+    """
+    check_file(path, overwrite=True)
+    _around(path, marks)  # before the work
+    text = f"\n{make()}\n".encode()
+    with replacing(path) as draft:
+        before, after = _around(path, marks)
+        draft.write_bytes(before + text + after)
+
+
+def _around(path: Path, marks: tuple[str, str]) -> tuple[bytes, bytes]:
+    """What stands before and after the text between two marks of a file, the marks included."""
+    content = path.read_bytes()
+    first, last = (mark.encode() for mark in marks)
+    if content.count(first) != 1 or content.count(last) != 1 or content.index(first) > content.index(last):
+        raise ValueError(f"{path}: put '{marks[0]}' and '{marks[1]}' into it, each once, where the table is to be")
+    return content[: content.index(first) + len(first)], content[content.index(last) :]

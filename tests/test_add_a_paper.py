@@ -1,4 +1,4 @@
-"""README's "Add a sixth paper", done: a toy network in a copy of the package, from its model file to its results."""
+"""CONTRIBUTING's "Add a sixth paper", done: a toy network in a copy of the package, from model file to results."""
 
 import json
 import os
@@ -14,7 +14,8 @@ import pytest
 from deblur import paths, tables
 
 ROOT = paths.project_root()
-STEPS = re.search(r"## Add a sixth paper\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+GUIDE = ROOT / "CONTRIBUTING.md"
+STEPS = re.search(r"## Add a sixth paper\n(.*?)\n## ", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[1]
 
 MODEL = '''"""Toy: one convolution. No Paper, 2026."""
 

@@ -1,6 +1,7 @@
 """Looking around, without a browser: states, arrays and figures against references; widgets are moved by hand."""
 
 import json
+from datetime import UTC, datetime
 
 import ipywidgets as widgets
 import numpy as np
@@ -141,7 +142,7 @@ def test_files_of_ones_own(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"nowhere\.jpg: no such file, and not one of chelsea.*give the path"):
         explore.expose(explore.Choice("nowhere.jpg"))
     with pytest.raises(
-        ValueError, match=r"unknown kind of blur 'defocus'; choose one of global, local, sampling, none"
+        ValueError, match=r"unknown kind of blur 'defocus'; choose one of straight, global, local, sampling, none"
     ):
         explore.expose(explore.Choice(kind="defocus"))
 
@@ -165,7 +166,7 @@ def test_finished_runs_are_found_named_and_loaded(store, mini_root):
     row = runs.Plan(data, "attentive", "table5_only_ca", "smoke", "row", 7)
     main = runs.Plan(data, "radn", "paper", "smoke")
     networks = [finished(main), finished(row, seed=1)]
-    found = explore.trained()
+    found = explore.trained(toys=True)
     expected = [f"radn, smoke, {main.recipe.steps} steps, seed 0, run {main.key[:4]}"]
     expected += [f"attentive table5_only_ca, smoke, {row.recipe.steps} steps, seed 7, run {row.key[:4]}"]
     assert [one.label for one in found] == expected
@@ -180,9 +181,9 @@ def test_unfinished_runs_and_those_of_other_code_are_not_shown(store, mini_root)
     unfinished, other = (runs.Plan(data, "attentive", "paper", "smoke", "row", seed) for seed in (0, 1))
     writing.write_text(unfinished.folder / "recipe.json", json.dumps(unfinished.content))
     finished(other)
-    assert len(explore.trained()) == 1
+    assert len(explore.trained(toys=True)) == 1
     writing.write_text(other.folder / "recipe.json", json.dumps(other.content | {"code": "0" * 16}))
-    assert explore.trained() == []
+    assert explore.trained(toys=True) == []
 
 
 def test_released_weights_come_first_and_the_best_before_all(store, mini_root):
@@ -196,9 +197,10 @@ def test_released_weights_come_first_and_the_best_before_all(store, mini_root):
         card |= {"recipe": {"steps": 4}, "sha256": paths.file_sha256(file)}
         card |= {"scores": {"gain_db": gain_db}, "data": {"fingerprint": "0"}}
         writing.write_text(file.with_suffix(".json"), json.dumps(card))
-    found = explore.trained()
-    assert [one.label.split(",")[0] for one in found] == ["b: attentive", "a: attentive", "srn"]
-    assert found[0].label == "b: attentive, smoke, 4 steps, released"
+    assert "srn" not in {one.network for one in explore.trained()}  # a toy
+    found = explore.trained(toys=True)
+    assert [one.label.split(",")[0] for one in found] == ["b (released", "a (released", "srn"]
+    assert found[0].label == "b (released, gains +1.50 dB)"
     assert explore.first(found, "mini") == tuple(found[:2])
     image = torch.rand(1, 3, 16, 16)
     assert torch.equal(explore.load(found[0])(image)[0], released.load("b")(image)[0])
@@ -235,7 +237,7 @@ def test_variants_that_differ_by_their_loss_are_told_apart(mini_root):
 def test_restorations_stand_between_blurred_and_sharp(store, mini_root):
     plan = runs.Plan(copies.open_data(mini_root), "simplenet", "paper", "smoke")
     network = finished(plan)
-    [one] = explore.trained()
+    [one] = explore.trained(toys=True)
     images = explore.restorations(LOCAL, [one])
     assert list(images) == ["blurred", one.label, "sharp"]
     seen = explore.expose(LOCAL)
@@ -439,12 +441,12 @@ def test_a_view_follows_its_controls_and_says_what_is_wrong(monkeypatch):
     screen = Screen()
     monkeypatch.setattr(explore_controls, "display", screen)
     controls = explore.blur_controls(explore.Choice("china", "global", 4.0))
-    explore.live(lambda: explore.expose(explore.chosen(controls)), controls.values())
+    explore.Stage().live(lambda: explore.expose(explore.chosen(controls)), controls.values())
     assert len(screen.shown) == 1
     for name, value in (("length_px", 9.0), ("kind", "sampling"), ("seed", 3), ("photograph", "coffee")):
         controls[name].value = value
         assert screen.shown[-1] is explore.expose(explore.chosen(controls))
-        assert screen.shown[-1] is not screen.shown[-2]
+        assert screen.shown[-2] is explore_controls.BUSY
     controls["file"].value = "nowhere.png"
     assert isinstance(screen.shown[-1], Markdown)
     assert "nowhere.png: no such file" in screen.shown[-1].data
@@ -455,7 +457,82 @@ def test_a_view_follows_its_controls_and_says_what_is_wrong(monkeypatch):
 def test_a_view_that_fails_at_first_is_an_error(monkeypatch):
     monkeypatch.setattr(explore_controls, "display", Screen())
     with pytest.raises(ValueError, match=r"nowhere\.png"):
-        explore.live(lambda: explore.photograph("nowhere.png"), ())
+        explore.Stage().live(lambda: explore.photograph("nowhere.png"), ())
+
+
+def test_no_panel_is_stale_and_what_is_wrong_is_said_once(monkeypatch):
+    shown = []
+    monkeypatch.setattr(explore_controls, "display", lambda first, **_: Handle(shown))
+    control, other = widgets.IntText(), widgets.IntText()
+
+    def make():
+        if control.value == 2:
+            raise ValueError("two is wrong")
+        return control.value
+
+    stage = explore.Stage()
+    for _ in range(3):
+        stage.live(make, [control])
+    stage.live(lambda: "still", [other])
+    control.value = 1
+    assert shown == [explore_controls.BUSY] * 3 + [1] * 3
+    shown.clear()
+    control.value = 2
+    assert [getattr(one, "data", one) for one in shown[3:]] == ["**two is wrong**", "", ""]
+
+
+class Handle:
+    """Of a place of a page; keeps what is shown there."""
+
+    def __init__(self, shown):
+        self.shown = shown
+
+    def update(self, what):
+        self.shown.append(what)
+
+
+def test_a_picture_of_ones_own_gets_no_blur_unless_asked(tmp_path):
+    controls = explore.blur_controls(explore.Choice("china", "straight", 12.0))
+    button = explore.upload(controls)
+    Image.fromarray(np.full((90, 120, 3), 7, np.uint8)).save(tmp_path / "mine.png")
+    content = {"content": (tmp_path / "mine.png").read_bytes(), "name": "../mine.png", "type": "image/png"}
+    button.value = ({**content, "size": 9, "last_modified": datetime.now(UTC)},)
+    choice = explore.chosen(controls)
+    assert choice.photograph.endswith("/mine.png")
+    assert choice.kind == "none"
+    assert (explore.expose(choice).blurred == 7).all()
+    controls["kind"].value = "straight"
+    assert explore.chosen(controls).kind == "straight"
+    controls["file"].value = ""
+    assert explore.chosen(controls) == explore.Choice("china", "straight", 12.0)
+
+
+@pytest.mark.parametrize(
+    ("length", "kind", "wrong"), [(12.0, "straight", ["b"]), (5.0, "local", ["a"]), (5.0, "none", [])]
+)
+def test_a_length_that_no_training_saw_is_warned_of(length, kind, wrong, tmp_path):
+    networks = [
+        explore.Trained(*one, "radn", scale, 5, tmp_path) for one, scale in zip("abc", ("bench", "mini", "paper"))
+    ]
+    said = explore.warned(explore.Choice("china", kind, length), networks)
+    assert [name for name in "abc" if f"{name}: " in said] == wrong
+    assert bool(said) == bool(wrong)
+
+
+def test_an_even_shift_moves_every_pixel_alike():
+    truth = explore.expose(explore.Choice("china", "straight", 12.0)).truth
+    assert truth.path_px == pytest.approx(12.0, abs=1e-4)
+    assert np.ptp(truth.displacement, axis=(0, 1)) == pytest.approx([0, 0], abs=1e-4)
+
+
+def test_what_is_looked_at_first_is_a_gain():
+    """With the released networks, as whoever opens the notebook sees it."""
+    best = explore.first(explore.trained(), "mini")[0]
+    choice = explore.start(best.scale, 0)
+    seen = explore.expose(choice)
+    scores = explore.scores(explore.restorations(choice, [best]), seen.truth)
+    assert scores.set_index("picture").loc[best.label, "gain_db"] > 2
+    assert explore.warned(choice, [best]) == ""
 
 
 def test_networks_are_chosen_from_lists(tmp_path):

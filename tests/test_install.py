@@ -58,7 +58,12 @@ def test_the_cluster_extra_brings_slurms_executor():
 def test_what_is_installed_is_told_by_its_own_name():
     """`deblur` on PyPI is another project."""
     assert PROJECT["name"] == paths.DISTRIBUTION
-    files = (ROOT / "README.md", ROOT / "workflow" / "Snakefile", *(ROOT / "deblur").rglob("*.py"))
+    files = (
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "workflow" / "Snakefile",
+        *(ROOT / "deblur").rglob("*.py"),
+    )
     told = {found for path in files for found in re.findall(r"([\w-]*deblur[\w-]*)\[(\w+)\]", path.read_text())}
     assert {name for name, _ in told} == {PROJECT["name"]}
     assert {extra for _, extra in told} == {"heif", "cluster"}

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from deblur import cli, evaluation, models, notebooks, paths, planning, recipes, release, runs, source, tables
+from deblur.cli import machine
 from deblur.data import bench, bundled, copies, debian, leaves, official, packing, synthesis
 from deblur.evaluation.parts import COLUMNS
 from deblur.photos import files as photos
@@ -206,6 +207,8 @@ COMMANDS = {
     },
     "status": {"--write": ("--write", {"write_status": True}), "--json": ("--json", {"prints JSON": True})},
     "weights list": {"--json": ("--json", {"prints JSON": True})},
+    "doctor": {},
+    "completion bash": {"shell": ("bash => zsh", {"script.shell": "zsh"})},
 }
 """Command -> option or argument -> what is added to the command, or replaced in it, and what arrives where."""
 COMMANDS[WEIGHTS] |= COMMANDS[SCORES]
@@ -306,9 +309,11 @@ def arrived(data, tmp_path, monkeypatch, capsys):
         (checks, "missing", ["R3"]),
         (page, "text", ""),
         (page, "write", []),
+        (page, "write_verdicts", None),
         (tables, "status", ""),
         (tables, "reproduced", []),
         (tables, "released_cards", {}),
+        (machine, "script", ""),
     ):
         stub(place, name, gives)
 

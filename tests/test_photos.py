@@ -672,8 +672,8 @@ def test_the_status_is_explained(capsys):
     with pytest.raises(SystemExit):
         cli.main(["restore", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    readme = " ".join((paths.project_root() / "README.md").read_text().split())
-    for text in (said, readme.replace("`", "")):
+    page = " ".join((paths.project_root() / "docs" / "photos.md").read_text().split())
+    for text in (said, page.replace("`", "")):
         assert "0 all are restored; 1 one failed, or a file in a folder is of a kind that is not read" in text
         assert "2 wrong use, nothing is restored; 130 stopped by Ctrl-C" in text
 

@@ -171,9 +171,10 @@ def test_status_counts_rows_and_write_status_replaces_only_the_table(tmp_path, m
     (folder / "run.json").write_text(json.dumps(record | {"runs": [{"steps": 5, "device": "CPU, 1 threads"}]}))
     assert "| +1.23 dB | 5 | **3 / 5**: T1 1/2, T2 0/1, T3 2/2 |" in tables.status()
     assert "| all | mini | | | | **3 / 5** | |" in tables.status()
-    (tmp_path / "README.md").write_text(f"above\n{tables.STATUS[0]}\nold\n{tables.STATUS[1]}\nbelow\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/status.md").write_text(f"above\n{tables.STATUS[0]}\nold\n{tables.STATUS[1]}\nbelow\n")
     tables.write_status()
-    text = (tmp_path / "README.md").read_text()
+    text = (tmp_path / "docs/status.md").read_text()
     assert text.startswith("above\n")
     assert text.endswith("\nbelow\n")
     assert "3 / 5" in text

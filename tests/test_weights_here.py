@@ -1,4 +1,4 @@
-"""The weights that travel with the code: small, whole, made by this code, and what their cards say is in README."""
+"""The weights that travel with the code: small, whole, made by this code; docs/status.md says what their cards say."""
 
 import json
 from pathlib import Path
@@ -83,11 +83,11 @@ def test_it_never_saw_a_test_scene_and_its_photographs_are_listed_with_their_aut
         assert listed.loc[file, ["author", "licence"]].notna().all()
 
 
-def test_readme_says_what_the_cards_say(monkeypatch):
+def test_the_status_says_what_the_cards_say(monkeypatch):
     monkeypatch.setenv("DEBLUR_WEIGHTS", str(FOLDER))
     monkeypatch.setenv("DEBLUR_RESULTS", str(FOLDER.parent / "results"))  # where what is stale is listed
-    readme = (paths.project_root() / "README.md").read_text(encoding="utf-8")
-    status = readme.split(tables.STATUS[0])[1].split(tables.STATUS[1])[0]
+    page = (paths.project_root() / "docs" / "status.md").read_text(encoding="utf-8")
+    status = page.split(tables.STATUS[0])[1].split(tables.STATUS[1])[0]
     assert status.endswith("\n".join([*tables.released(), ""]))  # not the rest: who runs a notebook at smoke adds lines
     assert all(f"\n| {name} " in status for name in CARDS)
 

@@ -22,7 +22,7 @@ from deblur import cli, evaluation, notebooks, paths, recipes, release, runs, ta
 from deblur.data import bundled, copies, debian, leaves, official, packing, synthesis, trees
 from deblur.evaluation import files
 from deblur.runs import store
-from deblur.study import ledger
+from deblur.study import ledger, page
 from deblur.study.claims import PAPERS
 from deblur.upkeep import notebooks as upkeep_notebooks
 from deblur.weights import importing, tensors
@@ -193,7 +193,10 @@ def reproduce(world):
 def status_write(world):
     world.set(paths, "project_root", lambda: world.root / "own")
     world.set(tables, "status", lambda: world.work() or "| table |")
-    return ["status", "--write"], world.root / "own" / "README.md"
+    world.set(page, "verdicts", lambda: "| verdicts |")
+    (world.root / "own").mkdir(exist_ok=True)
+    (world.root / "own" / "README.md").write_text(f"{page.VERDICTS[0]}\n| verdicts |\n{page.VERDICTS[1]}\n")
+    return ["status", "--write"], world.root / "own" / "docs" / "status.md"
 
 
 def claims_write(world):
@@ -417,8 +420,8 @@ def test_what_appears_while_the_work_goes_on_is_kept(world, capsys, name, overwr
 def test_called_again(world, capsys, name):
     """What a command wrote goes if that is its way, or by `--overwrite`; never with a stranger's file in it."""
     if name == "status --write":
-        (world.root / "own").mkdir()
-        (world.root / "own/README.md").write_text(f"above\n{tables.STATUS[0]}\n{tables.STATUS[1]}\nbelow\n")
+        (world.root / "own/docs").mkdir(parents=True)
+        (world.root / "own/docs/status.md").write_text(f"above\n{tables.STATUS[0]}\n{tables.STATUS[1]}\nbelow\n")
     command = prepare(world, name)
     assert call(world, name, command)
     first = snapshot(world.root)
@@ -562,7 +565,7 @@ def test_stored_and_imported_weights_follow_the_umask(world, umask):
         assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask
 
 
-README = f"\ufeffabove\r\n{tables.STATUS[0]}\r\nold\n{tables.STATUS[1]}\nbelow \r\n\r\n"
+STATUS = f"\ufeffabove\r\n{tables.STATUS[0]}\r\nold\n{tables.STATUS[1]}\nbelow \r\n\r\n"
 
 
 @pytest.mark.parametrize("change", ["", "no marks", "twice", "turned", "one"])
@@ -570,9 +573,9 @@ def test_status_changes_what_stands_between_its_marks(world, capsys, change):
     command = prepare(world, "status --write")
     first, last = tables.STATUS
     text = {
-        "": README,
+        "": STATUS,
         "no marks": "above",
-        "twice": README * 2,
+        "twice": STATUS * 2,
         "turned": f"{last}\n{first}",
         "one": f"{first} and no end",
     }[change]

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 from deblur import __version__
 from deblur.builds import MismatchError
-from deblur.cli import data, looking, options, reproduction, restoring, scoring, studying, training, weights
+from deblur.cli import data, looking, machine, options, reproduction, restoring, scoring, studying, training, weights
 from deblur.errors import UsageError
 
 __all__ = ["main", "parser"]
 
-GROUPS = (restoring, data, training, scoring, looking, weights, studying, reproduction)
+GROUPS = (restoring, data, training, scoring, looking, weights, studying, reproduction, machine)
 
 
 def parser() -> argparse.ArgumentParser:

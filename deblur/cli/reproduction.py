@@ -15,9 +15,11 @@ def add(commands: Commands) -> None:
     reproduce.add_argument("--data", default="", help="root of GOPRO_Large (default: the bundled benchmark)")
     reproduce.add_argument("--seed", type=options.seed, default=0)
     reproduce.set_defaults(run=_reproduce)
-    status = commands.add_parser("status", help="print the status table, or put it into the README")
+    status = commands.add_parser("status", help="print the status table, or put it into the documents")
     how = status.add_mutually_exclusive_group()
-    how.add_argument("--write", action="store_true", help="replace the table in README.md")
+    how.add_argument(
+        "--write", action="store_true", help="replace the table in docs/status.md, and the verdicts in README.md"
+    )
     options.add_json(how)
     status.set_defaults(run=_status)
 
@@ -39,7 +41,10 @@ def _status(given: argparse.Namespace) -> None:
     from deblur import tables
 
     if given.write:
-        say(f"wrote the table of {tables.write_status()}")
+        from deblur.study import page
+
+        for write in (page.write_verdicts, tables.write_status):
+            say(f"wrote the table of {write()}")
     elif given.json:
         names = ("network", "gain_db", "scores", "steps", "training")
         cards = tables.released_cards().items()

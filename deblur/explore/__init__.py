@@ -1,7 +1,7 @@
 """Looking around: blur painted over a photograph, what trained networks make of it, and what they see inside.
 
 From state to arrays to figures: a `Choice` says which photograph is blurred and how; `expose`, `restored` and `inside`
-compute arrays, which `deblur.figures.explore` draws. Widgets are the last, thin layer: they hold a state, and `live`
+compute arrays, which `deblur.figures.explore` draws. Widgets are the last, thin layer: they hold a state, and a `Stage`
 draws again when it changes. All of it is shown in `notebooks/explore.ipynb`.
 """
 
@@ -23,11 +23,11 @@ from deblur.explore.blurs import (
 from deblur.explore.controls import (
     Controls,
     Loupe,
+    Stage,
     blur_controls,
     chosen,
     column,
     inside_figure,
-    live,
     loupe_controls,
     loupe_figure,
     loupe_of,
@@ -35,6 +35,7 @@ from deblur.explore.controls import (
     network_menu,
     shown,
     truth_figure,
+    upload,
     window,
     worst,
 )
@@ -53,6 +54,7 @@ from deblur.explore.networks import (
     to_try,
     trained,
     verdicts,
+    warned,
 )
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "Controls",
     "Exposed",
     "Loupe",
+    "Stage",
     "Trained",
     "Truth",
     "announced",
@@ -77,7 +80,6 @@ __all__ = [
     "goes_with",
     "inside",
     "inside_figure",
-    "live",
     "load",
     "looked_into",
     "loupe_controls",
@@ -98,9 +100,11 @@ __all__ = [
     "to_try",
     "trained",
     "truth_figure",
+    "upload",
     "verdicts",
     "views",
     "views_table",
+    "warned",
     "window",
     "worst",
 ]

@@ -17,6 +17,7 @@ from deblur.figures import raidnet as raidnet_figures
 from deblur.photos import pictures, restoration, tiles
 
 KINDS = {
+    "straight": "a camera that shifts evenly",
     "global": "a camera path",
     "local": "a moving object, and a camera path",
     "sampling": "a moving object, and a camera path, cut by the frame",
@@ -51,8 +52,10 @@ class Choice:
 
 
 def start(scale: str, seed: int) -> Choice:
-    """What is looked at first: a test scene under blur as long as networks of that scale are trained for."""
-    return Choice(length_px=5.0 if scale in QUICK_SCALES else 12.0, seed=seed)
+    """What is looked at first: a test scene under blur that networks trained at that scale do well on."""
+    if scale in QUICK_SCALES:
+        return Choice(length_px=5.0, seed=seed)
+    return Choice(kind="straight", length_px=12.0, seed=seed)
 
 
 def photographs() -> dict[str, str]:
@@ -140,12 +143,20 @@ def expose(choice: Choice) -> Exposed:
     scene = torch.from_numpy(framed(picture, margin, choice.photograph) / 255.0).permute(2, 0, 1).contiguous()
     size = (scene.shape[1] - 2 * margin, scene.shape[2] - 2 * margin)
     rng = np.random.default_rng(choice.seed)
-    motion = blur.random_motion(rng, choice.kind, size, (choice.length_px, choice.length_px))
+    motion = _motion(rng, choice, size)
     exposure, blurred, _ = expose_in_bands(scene, motion, (margin, margin), size)
     frame, sharp = (image.permute(1, 2, 0).numpy() for image in (blurred, exposure.sharp))
     displacement, path_px, label = (part.numpy() for part in (exposure.displacement, exposure.path_px, exposure.label))
     trajectories = _trajectories(motion, raidnet_figures.worst(sharp, frame, label), size)
     return Exposed(frame, Truth(sharp, displacement, path_px, label, trajectories))
+
+
+def _motion(rng: np.random.Generator, choice: Choice, size: tuple[int, int]) -> blur.Motion:
+    """What moves while the shutter is open: even shifts are those of the scale `bench`."""
+    lengths = (choice.length_px, choice.length_px)
+    if choice.kind == "straight":
+        return bench.random_motion(rng, choice.kind, lengths)
+    return blur.random_motion(rng, choice.kind, size, lengths)
 
 
 def _trajectories(

@@ -1,12 +1,15 @@
 """Figures and widgets."""
 
 import io
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import ipywidgets as widgets
 import numpy as np
-from IPython.display import Image, Markdown, display
+from IPython.display import DisplayHandle, Image, Markdown, display
 from matplotlib.figure import Figure
 
 from deblur.evaluation import metrics
@@ -89,7 +92,7 @@ def blur_controls(start: Choice) -> dict[str, widgets.Widget]:
     """Widgets that hold a `Choice`; the file, where one is given, goes before the bundled photograph."""
     wide = widgets.Layout(width="28em")
     scenes = [(f"{name} ({where})", name) for name, where in photographs().items()]
-    return {
+    controls = {
         "photograph": widgets.Dropdown(options=scenes, value=start.photograph, description="photograph", layout=wide),
         "file": widgets.Text(
             placeholder="path of your own instead", description="or file", continuous_update=False, layout=wide
@@ -102,6 +105,13 @@ def blur_controls(start: Choice) -> dict[str, widgets.Widget]:
         ),
         "seed": widgets.BoundedIntText(start.seed, min=0, max=2**31 - 1, description="seed"),
     }
+
+    def own(change: Mapping) -> None:
+        """A picture of one's own is shown as it is, until a blur is asked for."""
+        controls["kind"].value = "none" if change["new"].strip() else start.kind
+
+    controls["file"].observe(own, names="value")
+    return controls
 
 
 def chosen(controls: Controls) -> Choice:
@@ -146,19 +156,62 @@ def column(controls: Controls) -> widgets.VBox:
     return widgets.VBox(list(controls.values()))
 
 
-def live(make: Callable[[], object], controls: Iterable[widgets.Widget]) -> None:
-    """Show what `make` gives, and in its place what it gives whenever a control changes.
+def upload(controls: Controls) -> widgets.FileUpload:
+    """A button that takes a picture of one's own to `blur_controls`, without painting blur over it."""
+    button = widgets.FileUpload(accept="image/*", multiple=False, description="or upload")
+    folder = TemporaryDirectory(prefix="deblur-upload-")
 
-    Without a browser it is shown once. A choice that cannot be shown, such as a file that is not there, is answered
-    with what is wrong.
+    def take(_: object) -> None:
+        for file in button.value:
+            path = Path(folder.name) / Path(file["name"]).name
+            path.write_bytes(file["content"])
+            controls["file"].value = str(path)
+
+    button.observe(take, names="value")
+    weakref.finalize(button, folder.cleanup)
+    return button
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """What `make` gives, in a place of the page, and the controls that it follows."""
+
+    make: Callable[[], object]
+    controls: tuple[widgets.Widget, ...]
+    place: DisplayHandle
+
+
+class Stage:
+    """Panels that are drawn again when a control changes.
+
+    All that follow it are marked as busy first, so that none shows what is no longer chosen. A choice that cannot be
+    shown, such as a file that is not there, is answered once with what is wrong.
     """
-    handle = display(make(), display_id=True)
 
-    def again(_: object) -> None:
-        try:
-            handle.update(make())
-        except (ValueError, OSError) as error:
-            handle.update(Markdown(f"**{error}**"))
+    def __init__(self) -> None:
+        self.panels: list[Panel] = []
 
-    for control in controls:
-        control.observe(again, names="value")
+    def live(self, make: Callable[[], object], controls: Iterable[widgets.Widget]) -> None:
+        """Show what `make` gives, here, and again whenever a control changes; without a browser once."""
+        panel = Panel(make, tuple(controls), display(make(), display_id=True))
+        watched = {control for other in self.panels for control in other.controls}
+        self.panels.append(panel)
+        for control in panel.controls:
+            if control not in watched:
+                control.observe(self._again, names="value")
+
+    def _again(self, change: Mapping) -> None:
+        due = [panel for panel in self.panels if change["owner"] in panel.controls]
+        for panel in due:
+            panel.place.update(BUSY)
+        said: set[str] = set()
+        for panel in due:
+            try:
+                shown = panel.make()
+            except (ValueError, OSError) as error:
+                shown = Markdown("" if str(error) in said else f"**{error}**")
+                said.add(str(error))
+            panel.place.update(shown)
+
+
+BUSY = Markdown("*drawing ...*")

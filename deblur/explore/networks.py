@@ -30,20 +30,29 @@ class Trained:
     weights: Path = field(repr=False)  # lists show what they offer, and no path belongs into a notebook
 
 
-def trained() -> list[Trained]:
-    """Every trained network at hand: released ones first, by their gain, then runs, the longest first."""
+RANGES = {"smoke": mini.PATH_PX, "mini": mini.PATH_PX, "bench": bench.TRAIN_PATH_PX}
+"""Scale -> shortest and longest path, in px, that its trainings see."""
+
+
+def trained(toys: bool = False) -> list[Trained]:
+    """Every trained network at hand: released ones first, by their gain, then runs, the longest first.
+
+    Args:
+        toys: also those of scale `smoke`, which have learnt nothing.
+    """
     cards, folder = released.cards(), paths.weights_dir()
     in_order = dict.fromkeys([*released.by_gain(cards), *cards])
     from_cards = [of_card(folder / f"{name}.safetensors", cards[name]) for name in in_order]
     stored = [of_run(place, content) for place, content in runs.stored().items()]
-    return from_cards + sorted(stored, key=lambda one: -one.steps)
+    return from_cards + sorted((one for one in stored if toys or one.scale != "smoke"), key=lambda one: -one.steps)
 
 
 def of_card(weights: Path, card: Card) -> Trained:
     """Released weights."""
     scale, steps = card.scale or "paper", card.steps or 0
-    origin = f"{scale}, {steps} steps" if steps else "published by its authors"
-    return Trained(f"{weights.stem}: {card.network}, {origin}, released", card.network, scale, steps, weights)
+    gain = "" if card.gain_db is None else f", gains {card.gain_db:+.2f} dB"
+    origin = "released" if steps else "published by its authors"
+    return Trained(f"{weights.stem} ({origin}{gain})", card.network, scale, steps, weights)
 
 
 def of_run(folder: Path, content: Mapping) -> Trained:
@@ -116,6 +125,18 @@ def verdicts(one: Trained) -> dict[str, str]:
 def restored(one: Trained, choice: Choice) -> np.ndarray:
     """What a network makes of the blurred frame, (h,w,3) uint8."""
     return restoration.restore(expose(choice).blurred, load(one))
+
+
+def warned(choice: Choice, chosen: Iterable[Trained]) -> str:
+    """Which networks never saw paths of this length in their training, as Markdown; empty if none is known not to."""
+    outside = {
+        f"{one.label}: {low:.0f} to {high:.0f} px"
+        for one in chosen
+        for low, high in [RANGES.get(one.scale, (0.0, np.inf))]
+        if choice.kind != "none" and not low <= choice.length_px <= high
+    }
+    said = f"**Paths of {choice.length_px:g} px are outside of what was trained**: expect little, or harm."
+    return f"{said} {'; '.join(sorted(outside))}." if outside else ""
 
 
 def restorations(choice: Choice, chosen: Iterable[Trained]) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """The ledger as it is read: `results/claims.csv`, a row a contrast, and `results/CLAIMS.md`, a row a claim."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ TITLES = {
 
 FINE = 0.02
 """Smallest effects below it are shown with a digit more."""
+
+Listed = Sequence[tuple[Claim, Mapping[str, str]]]
+"""Claims, each with its verdicts by tier."""
 
 HEAD = """# What the papers claim, and what came out
 
@@ -74,28 +78,77 @@ def markdown(rows: pd.DataFrame) -> str:
     parts = [HEAD.format(tiers=tiers)]
     for paper in PAPERS:
         own = rows[rows["paper"] == paper]
-        listed = [(claim, ledger.of_claim(claim, own)) for claim in claims(paper)]
+        listed = _listed(paper, own)
         parts += [f"## {TITLES[paper]}\n\n{summary(listed)}\n", _lines(listed, own)]
     return "\n".join(parts)
 
 
-def summary(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> str:
+def _listed(paper: str, rows: pd.DataFrame) -> Listed:
+    """A paper's claims with their verdicts, of its rows of the ledger."""
+    return [(claim, ledger.of_claim(claim, rows)) for claim in claims(paper)]
+
+
+def summary(listed: Listed) -> str:
     """How many claims came out how, a sentence a tier, and one for all that is counted or timed."""
-    sentences = []
-    for place, tiers in {**{tier.capitalize(): (tier,) for tier in TIERS}, "Counted or timed": _others(listed)}.items():
-        counts = Counter(_kind(verdicts[tier]) for _, verdicts in listed for tier in tiers if tier in verdicts)
-        if counts:
-            words = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-            sentences.append(f"{place}: {words}.")
-    rest = Counter(_kind(verdicts[""]) for _, verdicts in listed if "" in verdicts)
-    if rest:
-        sentences.append(
-            f"Of {len(listed)} claims, " + ", ".join(f"{count} {kind}" for kind, count in rest.items()) + "."
-        )
+    sentences = [f"{place}: {_words(counts)}." for place, counts in _counts(listed).items()]
+    if rest := _untiered(listed):
+        sentences.append(f"Of {len(listed)} claims, {_words(rest)}.")
     return " ".join(sentences)
 
 
-def _others(listed: Sequence[tuple[Claim, Mapping[str, str]]]) -> tuple[str, ...]:
+def _counts(listed: Listed) -> dict[str, Counter[str]]:
+    """Where claims are decided, in words -> how many came out how; places without any are left out."""
+    places = {**{tier.capitalize(): (tier,) for tier in TIERS}, "Counted or timed": _others(listed)}
+    counts = {
+        place: Counter(_kind(verdicts[tier]) for _, verdicts in listed for tier in tiers if tier in verdicts)
+        for place, tiers in places.items()
+    }
+    return {place: count for place, count in counts.items() if count}
+
+
+def _untiered(listed: Listed) -> Counter[str]:
+    return Counter(_kind(verdicts[""]) for _, verdicts in listed if "" in verdicts)
+
+
+def _words(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+
+
+VERDICTS = ("<!-- verdicts: written by `deblur status --write` -->", "<!-- end of verdicts -->")
+
+
+def verdicts() -> str:
+    """How the claims of each paper came out: a Markdown table, a row a paper that leads to its claims."""
+    places = [*(tier.capitalize() for tier in TIERS), "Counted or timed"]
+    lines = [f"| paper | claims | {' | '.join(places)} | {ledger.NOT_HERE} |", "|---|---|" + "---|" * (len(places) + 1)]
+    rows = ledger.table()
+    for paper in PAPERS:
+        listed = _listed(paper, rows[rows["paper"] == paper])
+        counts = _counts(listed)
+        cells = [_words(counts.get(place, Counter())) or "-" for place in places]
+        link = f"[{TITLES[paper]}](results/CLAIMS.md#{_anchor(TITLES[paper])})"
+        lines.append(f"| {link} | {len(listed)} | {' | '.join(cells)} | {_untiered(listed).total() or '-'} |")
+    return "\n".join(lines)
+
+
+def _anchor(title: str) -> str:
+    """What a heading is called in a link, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def write_verdicts() -> Path:
+    """Put `verdicts` between its two marks in README.md; not a byte beside it changes.
+
+    Raises:
+        ValueError: if the marks are not there, each once.
+        OSError: if there is no such file.
+    """
+    path = paths.project_root() / "README.md"
+    writing.write_between(path, VERDICTS, verdicts)
+    return path
+
+
+def _others(listed: Listed) -> tuple[str, ...]:
     """What claims are about that no tier decides."""
     return tuple({tier for _, verdicts in listed for tier in verdicts} - {*TIERS, ""})
 
@@ -105,7 +158,7 @@ def _kind(verdict: str) -> str:
     return verdict.partition(":")[0] if verdict.startswith(("not yet", ledger.NOT_HERE)) else verdict
 
 
-def _lines(listed: Sequence[tuple[Claim, Mapping[str, str]]], rows: pd.DataFrame) -> str:
+def _lines(listed: Listed, rows: pd.DataFrame) -> str:
     lines = ["| | claim | printed | measured | verdict |", "|---|---|---|---|---|"]
     for claim, verdicts in listed:
         own = rows[(rows["claim"] == claim.id) & rows["decides"]]
