@@ -27,6 +27,15 @@ def test_accuracy_against_cost_puts_methods_at_their_numbers(table):
     pyplot.close(figure)
 
 
+def test_what_was_not_trained_here_is_a_line_with_its_name(table):
+    (axis,) = draw.accuracy_against_cost({"one": table}, ["A"], "cost", "cost in s", {"others": 3.0}).axes
+    (line,) = (line for line in axis.lines if list(line.get_ydata()) == [3.0, 3.0])
+    assert list(line.get_xdata()) == [0, 1]  # of the axes: from edge to edge
+    (text,) = (text for text in axis.texts if text.get_text() == "others")
+    assert text.xy[1] == 3.0
+    pyplot.close("all")
+
+
 def test_gain_by_kind_lists_methods_from_top_to_bottom(table):
     axis = draw.gain_by_kind({"one": table}, ["A"]).axes[0]
     labels = sorted(((label.get_position()[1], label) for label in axis.get_yticklabels()), key=lambda pair: -pair[0])

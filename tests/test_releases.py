@@ -89,7 +89,7 @@ def test_inside_stand_the_maps_of_a_moving_object_below_its_truth(data):
     figure = releases.seen_inside(data, released.load("one"), {"SA encoder": "inert"})
     labels = [axis.get_xlabel() for axis in figure.axes if axis.get_xlabel()]
     assert sum("eg" in label for label in labels) == sum("(inert)" in label for label in labels) == 3
-    assert labels[:3] == ["blurred", "true path (red: long)", "cause"]
+    assert labels[:3] == ["blurred", "true path (bright: long)", "cause"]
     assert {axis.get_ylabel() for axis in figure.axes} == {"", "attention", "influence"}
     pair = releases.one_of_each_kind(data.pairs("test"))["local"]
     assert np.array_equal(figure.axes[0].get_images()[0].get_array(), official.read_pair(pair)[0])

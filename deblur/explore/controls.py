@@ -70,7 +70,7 @@ def inside_figure(maps: Mapping[str, Mapping[str, np.ndarray]], seen: Exposed) -
     images = {"blurred": seen.blurred}
     if seen.truth is not None:
         length, cause = heat(seen.truth.path_px), raidnet_figures.coloured(seen.truth.label)
-        images |= {"true path (red: long)": length, "cause": cause}
+        images |= {"true path (bright: long)": length, "cause": cause}
     return draw.inside(images, maps)
 
 

@@ -12,12 +12,19 @@ PAPERS, OTHERS = "tab:red", "tab:blue"
 KINDS = {"straight": "D", "global": "o", "local": "s", "sampling": "^"}
 
 
-def accuracy_against_cost(tables: Mapping[str, pd.DataFrame], papers: Sequence[str], cost: str, label: str) -> Figure:
+def accuracy_against_cost(
+    tables: Mapping[str, pd.DataFrame],
+    papers: Sequence[str],
+    cost: str,
+    label: str,
+    lines: Mapping[str, float] | None = None,
+) -> Figure:
     """One plot a budget: gain with its spread over seeds, against a cost; the five papers' networks in red.
 
     Args:
         tables: title -> summary with `method`, `gain_db`, `gain_db_lowest`, `gain_db_highest` and the column `cost`.
         label: what the cost is, with its unit.
+        lines: gains in dB of what was not trained here -> a dashed line each, with its name.
     """
     from matplotlib import pyplot
 
@@ -44,6 +51,11 @@ def accuracy_against_cost(tables: Mapping[str, pd.DataFrame], papers: Sequence[s
                 arrowprops={"arrowstyle": "-", "color": "0.75", "lw": 0.5, "shrinkA": 0, "shrinkB": 3},
             )
         axis.axhline(0, color=INK, lw=0.6)
+        for name, gain_db in (lines or {}).items():
+            axis.axhline(gain_db, color=INK, lw=0.9, ls="--")
+            axis.annotate(
+                name, (0.01, gain_db), xycoords=("axes fraction", "data"), va="bottom", fontsize=7.5, color=INK
+            )
     figure.tight_layout()
     return figure
 
