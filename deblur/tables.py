@@ -18,8 +18,8 @@ import pandas as pd
 
 from deblur import paths, stale, writing
 from deblur.columns import Sheet, header, texts
-from deblur.evaluation.complexity import LOADED
 from deblur.methods import ELSEWHERE, OTHER_FORM, network_of
+from deblur.talk import LOADED
 from deblur.weights.cards import Card
 from deblur.weights.released import cards
 

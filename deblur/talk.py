@@ -8,6 +8,9 @@ from typing import Any
 UNITS = {"years": 365.25 * 86400, "days": 86400.0, "hours": 3600.0, "minutes": 60.0}
 """Seconds in each."""
 
+LOADED = "not timed: loaded"
+"""What stands in the place of times that were taken beside other programs."""
+
 
 def say(text: str) -> None:
     """One line about what is going on, shown at once."""

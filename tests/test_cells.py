@@ -1,5 +1,7 @@
 """What the notebooks' cells share: bounds, differences from the paper, showcase pairs, looks inside networks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,16 +21,21 @@ def test_bounds_are_rows_that_gain_what_was_measured(mini_root, tmp_path, monkey
     better = {name: pd.DataFrame(scored | {"psnr_db": [21.0 + i, 24.0]}) for i, name in enumerate(classical.BOUNDS)}
     monkeypatch.setattr(cells, "bounds", lambda *_: better)
     rows = cells.bound_rows(data)
-    assert {name: row["gain_db"] for name, row in rows.items()} == {classical.FLOOR: 1.5, classical.ORACLE: 2.0}
+    published = cells.yardsticks.gains(data.fingerprint)
+    assert published  # the bundled copy of `mini` has some
+    assert {name: row["gain_db"] for name, row in rows.items()} == {classical.FLOOR: 1.5, classical.ORACLE: 2.0} | {
+        f"{network}, its authors' weights": gains["all"] for network, gains in published.items()
+    }
     assert all("steps" not in row and "trained_parameters" not in row for row in rows.values())
     assert cells.floor_db(data) == 1.5
     monkeypatch.setattr(cells, "bounds", lambda *_: {})  # somebody's own copy
+    data = replace(data, fingerprint="own")
     assert (cells.bound_rows(data), cells.floor_db(data)) == ({}, None)
 
 
 def test_others_published_weights_stand_beside_whole_copies_only(monkeypatch, mini_root):
     data = copies.open_data(mini_root)
-    row = cells.yardsticks.Yardstick("nafnet", "paper", "", "", data.fingerprint, "test", "all", 60, 27.5, 1.25)
+    row = cells.yardsticks.Yardstick("nafnet", "paper", "", "", "mini", data.fingerprint, "test", "all", 60, 27.5, 1.25)
     listed = [row, row._replace(kind="local"), row._replace(split="validation"), row._replace(fingerprint="other")]
     monkeypatch.setattr(cells.yardsticks, "listed", lambda: listed)
     monkeypatch.setattr(cells, "blurred_scores", lambda *_: None)

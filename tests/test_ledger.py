@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import signal
 import time
 from collections import deque
 
@@ -374,7 +375,17 @@ def test_wrong_use_is_told_at_once(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
-def test_hours_end_the_study_as_ctrl_c_would():
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])  # as in a shell's background
+def test_hours_end_the_study_as_ctrl_c_would(handler):
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        _hours_end_the_study()
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _hours_end_the_study():
     with pytest.raises(KeyboardInterrupt), making._ending_after(1e-6):
         deque(map(time.sleep, [0.01] * 1000), maxlen=0)
     with making._ending_after(None):

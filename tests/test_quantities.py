@@ -318,16 +318,16 @@ def test_heads_are_chosen_on_other_scenes(monkeypatch):
     assert abs(np.mean(values)) < 0.1
 
 
-def test_lift_as_figures_compute_it():
-    from deblur.figures.raidnet import overlap
-
+def test_lift_against_that_of_the_others():
+    """Lift: a mask's share in a region over the region's share of the image."""
     rng = np.random.default_rng(0)
     masks = [rng.random((2, 8, 12)) for _ in range(3)]
     regions = [rng.random((H, W)) < 0.3 for _ in range(3)]
 
     def lift(i, j, head):
-        rows = [row for row in overlap(masks[i], regions[j].astype(np.uint8)) if row["kind"] == "local"]
-        return rows[head]["lift"]
+        mask = torch.from_numpy(masks[i][None, head : head + 1])
+        full = nn.functional.interpolate(mask, (H, W), mode="bilinear")[0, 0].numpy()
+        return full[regions[j]].sum() / full.sum() / regions[j].mean()
 
     expected = [
         [lift(i, i, h) - np.mean([lift(i, j, h) for j in range(3) if j != i]) for h in range(2)] for i in range(3)

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from deblur.models import build
+from deblur.talk import LOADED
 
 T = TypeVar("T")
 
@@ -113,8 +114,6 @@ def _synchronise() -> None:
         torch.cuda.synchronize()
 
 
-LOADED = "not timed: loaded"
-"""What stands in the place of times that were taken beside other programs."""
 LOAD = 0.2
 """Share of a processor's time that others may have taken meanwhile; above it times are none."""
 

@@ -1,6 +1,7 @@
 """The study's trainings: what is missing, made in an order that is fair at any moment, each kept in its record."""
 
 import _thread
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -133,9 +134,11 @@ def _rounds(wanted: Sequence[Training]) -> Iterator[list[Training]]:
 
 @contextmanager
 def _ending_after(hours: float | None) -> Iterator[None]:
-    """Ctrl-C comes by itself after so many hours in the block."""
+    """Ctrl-C comes by itself after so many hours in the block, also in a shell's background, which is deaf to it."""
     timer = threading.Timer(3600 * hours, _thread.interrupt_main) if hours else None
+    before = signal.getsignal(signal.SIGINT)
     if timer:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         timer.daemon = True
         timer.start()
     try:
@@ -143,6 +146,7 @@ def _ending_after(hours: float | None) -> Iterator[None]:
     finally:
         if timer:
             timer.cancel()
+            signal.signal(signal.SIGINT, before)
 
 
 def keep(by_key: dict[str, Training], run: runs.Run) -> None:
