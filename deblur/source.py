@@ -8,6 +8,7 @@ of attributes count: callers and weights' files know them.
 
 import ast
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
@@ -20,6 +21,9 @@ PACKAGE = __name__.split(".")[0]
 BESIDE = ("paths", "writing", "data.packing")
 """Modules of this package that decide no result: where files lie and how they are read and written; packed pairs, which
 give the crops of the tree that they were made from."""
+
+_PARSING = threading.Lock()
+"""Held while a file is parsed: two threads that did so at once would get a SystemError from Python 3.11."""
 
 
 class Place(NamedTuple):
@@ -83,7 +87,8 @@ class _Module:
         assert file is not None  # this package's modules are files
         self.name = name
         self.definitions: dict[str, list[ast.stmt]] = {}
-        body = ast.parse(Path(file).read_text(encoding="utf-8")).body
+        with _PARSING:
+            body = ast.parse(Path(file).read_text(encoding="utf-8")).body
         self.imports = _imported(body)
         working = [statement for statement in body if not _is_idle(statement)]
         own = {bound for statement in working for bound in _bound([statement])}

@@ -2,6 +2,8 @@
 
 import importlib
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -340,3 +342,18 @@ def test_the_generator_of_the_benchmark_reaches_its_constants():
     found = {name for _, name in source.reached(mini.write_gopro)}
     assert {"SEED", "MARGIN", "PATH_PX", "FRAME_SIZE", "GOPRO_SEQUENCES", "GAMMA", "sample", "quantise"} <= found
     assert "ensure" not in found
+
+
+def test_one_thread_parses_at_a_time(monkeypatch):
+    parse, parsing = source.ast.parse, []
+
+    def slow(*given, **named):
+        parsing.append(1)
+        assert len(parsing) == 1
+        time.sleep(0.02)
+        parsing.pop()
+        return parse(*given, **named)
+
+    monkeypatch.setattr(source.ast, "parse", slow)
+    with ThreadPoolExecutor(4) as pool:
+        assert len([*pool.map(source._Module, ["deblur.paths", "deblur.talk", "deblur.errors", "deblur.locks"])]) == 4
