@@ -111,7 +111,7 @@ def test_the_committed_rows_are_whole():
     assert set(table["fingerprint"]) == {copies.open_data(scale=scale).fingerprint for scale in pairs}
     for (_, scale, split), counts in table.groupby(["source", "scale", "split"])["pairs"]:
         assert max(counts) == sum(counts) / 2 == pairs[scale][split]
-    assert table.groupby(["source", "scale"])["split"].nunique().tolist() == [2] * 4
+    assert table.groupby(["source", "scale"])["split"].nunique().tolist() == [2] * 6
     whole = table[(table["kind"] == "all") & (table["split"] == "validation") & (table["scale"] == "bench")]
     gains = whole.set_index("network")["gain_db"]
-    assert gains["maxim"] > gains["dmphn"] > 2
+    assert gains["maxim"] > gains["dmphn_stack4"] > gains["dmphn"] > 2
