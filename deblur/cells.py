@@ -13,10 +13,10 @@ from deblur.data.blur import KINDS
 from deblur.data.copies import Data
 from deblur.evaluation import classical
 from deblur.evaluation.parts import kind, scene, wide
-from deblur.figures.claims import forest
+from deblur.figures.claims import forest, lengths
 from deblur.figures.parts import changes
 from deblur.runs import Run, blurred_scores, bounds
-from deblur.study import ledger, page, probing
+from deblur.study import ledger, overview, page, probing
 from deblur.study.claims import TIERS, Arm, Probe
 from deblur.study.claims import claims as paper_claims
 from deblur.study.claims import probes as paper_probes
@@ -251,10 +251,15 @@ def claims(scale: str, paper: str) -> None:
     ]
     tables.save(rows, scale, paper, "claims")
     display(tables.show(pd.DataFrame(said), "What the paper claims and what came out, at which scale"))
+    along = overview.by_length(paper)
     for tier, own in rows.groupby("tier", sort=False):
         if drawn := forest(own):
             display(Markdown(f"*{str(tier).capitalize()}*: {TIERS[str(tier)].words}."))
             display(figures.show(drawn, scale, paper, f"claims_{tier}", f"effects measured in {tier}"))
+        if drawn := lengths(along[along["tier"] == tier]):
+            caption = "Each effect after a quarter, half and all of the trainings; within the band it is small."
+            display(Markdown(caption))
+            display(figures.show(drawn, scale, paper, f"lengths_{tier}", f"effects against length in {tier}"))
 
 
 PARTS = ("tables/parts.csv", "figures/parts.png")

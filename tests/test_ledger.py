@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 import signal
 import time
@@ -13,9 +14,9 @@ import pytest
 from matplotlib import pyplot
 
 from deblur import cli, paths
-from deblur.figures.claims import forest
+from deblur.figures.claims import forest, lengths
 from deblur.runs.plan import key_of
-from deblur.study import checks, ledger, making, page, records, statistics
+from deblur.study import checks, ledger, making, overview, page, records, statistics
 from deblur.study.claims import PAPERS, TIERS, Arm, claims, contrasts, probes
 
 SCENES, PAIRS = [f"scene{number}" for number in range(8)], 2
@@ -79,6 +80,7 @@ def write_run(text, seed, psnr_db, scale="mini", folder=None, wrong=None, **remo
     for name, drop in removed.items():
         table += rows("exam", LAST[scale][-1], psnr_db + noise - drop, name.replace("_", " "))
     about = {"arm": text, "scale": scale, "seed": seed, "key": key, "content": content, "exam": EXAM}
+    about |= {"parameters": 1000 + len(text), "training": {"device": f"core {seed % 2}", "training_seconds": 600.0}}
     file = records.file_of(scale, arm, seed, key)
     records.write(file, records.Record(about, records.stacked([pd.DataFrame(table)])))
     return file
@@ -395,6 +397,83 @@ def _hours_end_the_study():
 def test_a_record_is_json_and_a_table():
     record = records.read(write_run("attentive", 0, 27.0))
     assert json.loads(json.dumps(record.about)) == record.about
+
+
+# -------------------------------------------------------------------------------------------------------- as a whole
+
+
+def test_effects_are_told_by_length_and_are_robust_where_the_last_two_agree():
+    """`write_run` has each arm 0.1 dB lower after a quarter, which no difference shows."""
+    study(0.5)
+    row = verdict_of("attentive", "A9", "SA alone, over none")
+    assert row["robust"]
+    file = write_run(SA, 0, 27.5)
+    record = records.read(file)
+    late = record.rows.assign(psnr_db=record.rows["psnr_db"] - 2.0 * (record.rows["state"] == "600"))
+    records.write(file, records.Record(record.about, late))
+    row = verdict_of("attentive", "A9", "SA alone, over none")
+    assert row["whole"] == row["effect"] == pytest.approx(0.5, abs=0.006)
+    assert row["quarter"] == pytest.approx(0.5, abs=0.006)
+    assert row["half"] == pytest.approx(0.5 - 2.0 / 4, abs=0.006)
+    assert not row["robust"]
+    assert pd.isna(verdict_of("attentive", "A12", "SA alone, over CA alone")["robust"])
+    table = overview.by_length("attentive")
+    own = table[table["contrast"] == "SA alone, over none"]
+    assert list(own["share"]) == [0.25, 0.5, 1.0]
+    assert list(own["effect"].round(4)) == [row["quarter"], row["half"], row["whole"]]
+    assert own["low"].iloc[2] == pytest.approx(row["low"], abs=1e-4)
+
+
+def test_of_one_seed_no_interval_is_told_or_drawn():
+    study(0.5, seeds=[0])
+    table = overview.by_length("attentive")
+    assert table[["low", "high"]].isna().all(axis=None)
+    drawn = lengths(table)
+    assert drawn.axes[0].get_title().startswith("A9: SA alone")
+    assert list(drawn.axes[0].lines[-1].get_ydata()) == list(table["effect"])
+    pyplot.close(drawn)
+    assert lengths(overview.by_length("radn")) is None
+
+
+def test_networks_stand_between_floor_and_oracle_with_their_times():
+    study(0.5, seeds=(0, 1, 2))
+    rows = overview.networks("breadth").set_index("arm")
+    assert dict(rows["seeds"]) == {SA: 3, NONE: 3}
+    assert rows.loc[SA, "gain"] - rows.loc[NONE, "gain"] == pytest.approx(0.5, abs=0.006)
+    assert rows.loc[SA, "lowest"] < rows.loc[SA, "gain"] < rows.loc[SA, "highest"]
+    assert tuple(rows.loc[SA, ["floor", "oracle"]]) == (pytest.approx(FLOOR - BLURRED), pytest.approx(ORACLE - BLURRED))
+    assert rows.loc[SA, "time"] == "20 minutes on core 0; 10 minutes on core 1"
+    assert "## The networks of breadth" in page.markdown(ledger.table())
+    assert overview.networks("depth").empty
+
+
+@pytest.mark.parametrize(
+    ("effect_db", "seeds", "said"),
+    [
+        (0.5, 4, r"A9 \(.*\) holds, CA alone, .* SA alone, over none \+0\.50 \[\+0\.\d\d, \+0\.\d\d\]"),
+        (0.0, 4, r"A9 \(.*\) no effect, CA alone, .* SA alone, over none [+-]0\.00 "),
+        (-0.5, 4, r"A9 \(.*\) fails, CA alone, .* SA alone, over none -0\.50 "),
+        (0.5, 3, r": 0 of 20 claims have a verdict\. To know more"),
+    ],
+)
+def test_a_paragraph_to_cite_says_what_came_out_and_what_is_missing(effect_db, seeds, said):
+    study(effect_db, seeds=range(seeds))
+    for seed in range(seeds):
+        write_run("attentive/table5_only_ca", seed, 27.0 + effect_db)
+    forget()
+    rows = ledger.table(["attentive"])
+    text = overview.paragraph("The network", "attentive", page._listed("attentive", rows), rows)
+    assert re.search(said, text)
+    missing = len(making.missing(making.trainings(making.asked(["attentive"], ["breadth"]))))
+    assert f"{missing} trainings of breadth" in text
+    assert "Not testable here: A5." in text
+
+
+def test_what_was_added_later_is_shown_and_does_not_decide():
+    added = [one for paper in PAPERS for one in (*contrasts(paper), *probes(paper)) if one.family == "exploratory"]
+    assert {one.claim for one in added} == {"A17", "S14"}
+    for one in added:
+        assert not ledger.row(ledger.Measured(one), "").decides
 
 
 # ------------------------------------------------------------------------------------------------------------ drawn

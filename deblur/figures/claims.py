@@ -1,10 +1,13 @@
-"""The ledger drawn: measured effects with their intervals, the printed ones beside them."""
+"""The ledger drawn: measured effects with their intervals, and how they change with a training's length."""
+
+import textwrap
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deblur.figures import INK
+from deblur.figures import ABREAST, INK
 
 COLOURS = {"holds": "tab:blue", "fails": "tab:red", "no effect": "0.55", "undecided": "tab:orange"}
 WAITING = "0.8"
@@ -45,3 +48,49 @@ def forest(table: pd.DataFrame) -> Figure | None:
     lines += [Line2D([], [], color=INK, marker="x", ls="", ms=5, label="printed")]
     figure.legend(handles=lines, fontsize=7, loc="outside right upper")
     return figure
+
+
+def lengths(table: pd.DataFrame) -> Figure | None:
+    """A panel a contrast: its effect after a quarter, half and all of the trainings, with intervals where two seeds are
+    in; the printed effect dashed, the smallest that matters as a band.
+
+    Args:
+        table: of one tier, as `study.overview.by_length` gives it.
+
+    Returns:
+        None before anything was measured.
+    """
+    from matplotlib import pyplot
+
+    panels = list(table.groupby(["claim", "contrast"], sort=False))
+    if not panels:
+        return None
+    rows = -(-len(panels) // ABREAST)
+    columns = -(-len(panels) // rows)
+    size = (2 * columns, 2.1 * rows)
+    figure, axes = pyplot.subplots(
+        rows, columns, figsize=size, layout="constrained", sharex=True, sharey=True, squeeze=False
+    )
+    for axis, ((claim, contrast), own) in zip(axes.flat, panels, strict=False):
+        _along(axis, own)
+        first = own.iloc[0]
+        name = textwrap.fill(f"{claim}: {contrast} ({first['seeds']} of {first['planned']} seeds)", 30)
+        axis.set_title(name, fontsize=7)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    seen = table[["effect", "printed"]].abs().max().max()
+    axes[0, 0].set(ylim=(-1.6 * seen, 1.6 * seen), xticks=(0.25, 0.5, 1), xticklabels=("1/4", "1/2", "1"))
+    figure.supxlabel("share of the training", fontsize=8)
+    figure.supylabel("effect in dB", fontsize=8)
+    return figure
+
+
+def _along(axis: Axes, own: pd.DataFrame) -> None:
+    bound, printed = own["bound"].iloc[0], own["printed"].iloc[0]
+    axis.axhspan(-bound, bound, color=INK, alpha=0.15, lw=0)
+    axis.axhline(0, color=INK, lw=0.6)
+    if pd.notna(printed):
+        axis.axhline(printed, color=INK, lw=0.8, ls="--")
+    axis.vlines(own["share"], own["low"], own["high"], color="tab:blue", lw=4, alpha=0.5)
+    axis.plot(own["share"], own["effect"], "o-", color="tab:blue", ms=3, lw=1)
+    axis.tick_params(labelsize=7)

@@ -203,6 +203,7 @@ VARIANTS = {
     "paper": {},
     "no_lstm": {"lstm": False},
     "gradient_loss": {},  # changes the loss: see deblur.recipes
+    "pvb_equal": {"size": 1.25},  # as large as the one with PVBs (SimpleNet, Table 5) at the trained widths
 }
 """Variant -> its differences from `Config()`."""
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,11 @@ from deblur.study.claims import PAPERS, TIERS, Arm, Claim, Contrast, Outcome, Pr
 
 GAINS = ("plus_gain_db", "minus_gain_db", "floor_gain_db", "oracle_gain_db")
 VERDICTS = get_args(statistics.Verdict)
-BESIDE = ("beside", "controls")
+BESIDE = ("beside", "controls", "exploratory")
 """How families end whose contrasts are shown and do not decide."""
 LEARNT_NOTHING, AHEAD = "not tested: nothing learnt", "not yet: {done} of {planned} seeds"
+SHARES = (0.25, 0.5, 1.0)
+"""Of a training's length: where it is scored on the way."""
 INERT, MOST = "not tested: part inert", 0.5
 """What is said of a probe that refuses more than this share of its values."""
 NOT_HERE, UNTESTED = "not testable here", "not yet: no test is written"
@@ -32,7 +34,7 @@ class Measured:
         effect: None before the first seed is complete.
         above_db: how far the better arm is above the floor: the mean, and the low end of its interval.
         gain_db: means over the blurred input of the arms `plus` and `minus`, of the floor and of the oracle.
-        at: share of the training's length -> effect there.
+        at: share of the training's length -> effect there; empty for a look inside.
         seen: seeds of which all is there, where not each of them says something.
         inert: whether what a probe looks at says nothing.
     """
@@ -41,7 +43,7 @@ class Measured:
     effect: statistics.Effect | None = None
     above_db: tuple[float, float] = (np.nan, np.nan)
     gain_db: tuple[float, ...] = (np.nan,) * 4
-    at: Mapping[str, float] = field(default_factory=dict)
+    at: Mapping[float, statistics.Effect] = field(default_factory=dict)
     seen: int = 0
     inert: bool = False
 
@@ -63,7 +65,11 @@ class Measured:
 
 
 class Row(NamedTuple):
-    """A contrast in the ledger, in words and numbers; effects in the unit of its measure."""
+    """A contrast in the ledger, in words and numbers; effects in the unit of its measure.
+
+    `quarter`, `half` and `whole` are effects after that share of the training; `robust`: whether the last two differ by
+    less than the smallest effect that matters.
+    """
 
     claim: str
     tier: str
@@ -84,6 +90,10 @@ class Row(NamedTuple):
     floor_gain_db: float | None
     oracle_gain_db: float | None
     unit: str = "dB"
+    quarter: float | None = None
+    half: float | None = None
+    whole: float | None = None
+    robust: bool | None = None
 
 
 COLUMNS = ("paper", *Row._fields)
@@ -134,12 +144,12 @@ def measured(contrast: Contrast) -> Measured:
     first = own[contrast.plus[0], seeds[0]].about
     steps = int(first["content"]["recipe"]["steps"])
     last = "best" if tier.best and not contrast.without else str(steps)  # parts are taken out at the end
-    at = {} if contrast.without else {"1/4": str(steps // 4), "1/2": str(steps // 2), "1": str(steps)}
+    at = {} if contrast.without else {share: str(int(share * steps)) for share in SHARES}
     return Measured(
         contrast,
         statistics.effect(differences(contrast, own, seeds, last)),
         *_levels(contrast, own, seeds, last, _bounds(tier.scale, first["exam"])),
-        {name: float(differences(contrast, own, seeds, state).mean()) for name, state in at.items()},
+        {share: statistics.effect(differences(contrast, own, seeds, state)) for share, state in at.items()},
     )
 
 
@@ -236,7 +246,6 @@ def row(one: Measured, verdict: str) -> Row:
     """A contrast in the ledger."""
     contrast, effect = one.contrast, one.effect
     low, high = effect.interval if effect and np.isfinite(effect.half_width()) else (None, None)
-    seen = effect is not None
     return Row(
         claim=contrast.claim,
         tier=contrast.tier,
@@ -253,8 +262,23 @@ def row(one: Measured, verdict: str) -> Row:
         scenes=effect.scenes if effect else 0,
         verdict=verdict,
         unit=_unit(contrast),
-        **{name: _rounded(gain) if seen else None for name, gain in zip(GAINS, one.gain_db, strict=True)},
+        **_on_the_way(one),
+        **_levels_of(one),
     )
+
+
+def _levels_of(one: Measured) -> dict[str, Any]:
+    """The fields of `Row` about arms, floor and oracle."""
+    return {name: _rounded(gain) if one.effect else None for name, gain in zip(GAINS, one.gain_db, strict=True)}
+
+
+def _on_the_way(one: Measured) -> dict[str, Any]:
+    """The fields of `Row` about a training's length."""
+    if not one.at:
+        return {}
+    quarter, half, whole = (one.at[share].mean for share in SHARES)
+    robust = bool(abs(whole - half) <= one.contrast.bound_db)
+    return {"quarter": _rounded(quarter), "half": _rounded(half), "whole": _rounded(whole), "robust": robust}
 
 
 def _unit(contrast: Contrast) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from deblur import paths, writing
-from deblur.study import ledger
-from deblur.study.claims import PAPERS, TIERS, Claim, claims
+from deblur.study import ledger, overview
+from deblur.study.claims import PAPERS, TIERS, claims
+from deblur.study.overview import Listed
 from deblur.talk import table
 
 TITLES = {
@@ -22,9 +23,6 @@ TITLES = {
 
 FINE = 0.02
 """Smallest effects below it are shown with a digit more."""
-
-Listed = Sequence[tuple[Claim, Mapping[str, str]]]
-"""Claims, each with its verdicts by tier."""
 
 HEAD = """# What the papers claim, and what came out
 
@@ -79,8 +77,29 @@ def markdown(rows: pd.DataFrame) -> str:
     for paper in PAPERS:
         own = rows[rows["paper"] == paper]
         listed = _listed(paper, own)
-        parts += [f"## {TITLES[paper]}\n\n{summary(listed)}\n", _lines(listed, own)]
-    return "\n".join(parts)
+        cited = overview.paragraph(TITLES[paper], paper, listed, own)
+        parts += [f"## {TITLES[paper]}\n\n{summary(listed)}\n\n*To cite*: {cited}\n", _lines(listed, own)]
+    return "\n".join([*parts, *filter(None, map(_networks, TIERS))])
+
+
+def _networks(tier: str) -> str:
+    """What the networks of a tier gain; empty before there are any."""
+    rows = overview.networks(tier)
+    if rows.empty:
+        return ""
+    floor, oracle = (f"{rows[name].iloc[0]:+.2f}" for name in ("floor", "oracle"))
+    lines = [
+        f"## The networks of {tier}\n",
+        f"Gains over the blurred input in dB on the exam ({TIERS[tier].words}):",
+        f"the mean of the seeds, the lowest and the highest. A Wiener filter that guesses gains {floor},",
+        f"one that is told the kernels {oracle}.\n",
+        "| training | seeds | parameters | gain | lowest | highest | time of training |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for row in rows.itertuples():
+        gains = " | ".join(f"{gain:+.2f}" for gain in (row.gain, row.lowest, row.highest))
+        lines.append(f"| {row.arm} | {row.seeds} | {row.parameters:,} | {gains} | {row.time} |")
+    return "\n".join(lines) + "\n"
 
 
 def _listed(paper: str, rows: pd.DataFrame) -> Listed:
@@ -183,7 +202,8 @@ def effect(row: Mapping) -> str:
     unit = "" if row["unit"] == "dB" else f" {row['unit']}".rstrip()
     seen = f", could see {row['detectable']:.{digits}f}" if row["verdict"] == "undecided" else ""
     seeds = f"{row['seeds']} of {row['planned']} seeds ({row['tier']})"
-    return f"{row['contrast']}: {row['effect']:+.{digits}f}{between}{unit}{seen}, {seeds}"
+    half = "" if pd.isna(row["half"]) else f", {row['half']:+.{digits}f} at half its length"
+    return f"{row['contrast']}: {row['effect']:+.{digits}f}{between}{unit}{seen}{half}, {seeds}"
 
 
 def text(papers: Sequence[str] = PAPERS) -> str:
