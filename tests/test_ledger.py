@@ -464,6 +464,7 @@ def test_a_paragraph_to_cite_says_what_came_out_and_what_is_missing(effect_db, s
     rows = ledger.table(["attentive"])
     text = overview.paragraph("The network", "attentive", page._listed("attentive", rows), rows)
     assert re.search(said, text)
+    assert "would have been seen" not in text
     missing = len(making.missing(making.trainings(making.asked(["attentive"], ["breadth"]))))
     assert f"{missing} trainings of breadth" in text
     assert "Not testable here: A5." in text
