@@ -61,6 +61,8 @@ SCORES = ("_db", "ssim", "size_m", "runtime_ms", "memory_mib", "_pct")
 
 PENDING = "printed only"
 OURS = "not in the paper"
+LEARNT_NOTHING = "{}, nothing learnt"
+"""Of a training that gains no more than a filter which learns nothing."""
 
 
 def printed(paper: str, table: int) -> pd.DataFrame:
@@ -86,7 +88,8 @@ def beside_printed(
         measured: method as printed -> its measurements (`psnr_db`, `gain_db`, `steps`, ...).
         reference: the row that differences of `psnr_db` are taken to, in ablations.
         extra: rows that the paper does not print, appended: the longer main run, or other readings of the paper.
-        floor_db: what a filter gains that learns nothing. A difference is `tested` if one of its networks gains more.
+        floor_db: what a filter gains that learns nothing: a training has `learnt` if it gains more, and a
+            difference is `tested` if one of its networks has.
 
     Raises:
         ValueError: if a measured method is not a row of the table.
@@ -109,6 +112,9 @@ def beside_printed(
     named = {method: network_of(paper, method) or "" for method in measured} | trained_elsewhere(paper, table)
     notes = _reasons(paper, table) | {method: OTHER_FORM.get(named[method], "") for method in measured}
     result["note"] = [OURS if method in extra else notes.get(method, PENDING) for method in result["method"]]
+    if floor_db is not None and {"gain_db_measured", "steps"} <= set(result):
+        trained = result["steps"].notna()  # bounds are not
+        result["learnt"] = (result["gain_db_measured"] > floor_db).astype(object).where(trained)
     return result
 
 
@@ -229,19 +235,33 @@ def sheet(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = Non
     if other.any():
         table = table.assign(method=table["method"] + np.where(other, " †", ""))
         caption = ". † ".join([caption, *table.loc[other, "note"].unique()])
-    hidden = {"citation", "tested", *(name for name in PROVENANCE if name in table and table[name].nunique() < 2)}
+    hidden = {
+        "citation",
+        "tested",
+        "learnt",
+        *(name for name in PROVENANCE if name in table and table[name].nunique() < 2),
+    }
     chosen = [name for name in columns or table if name in table and name not in hidden]
     cells = {name: texts(name, table[name]) for name in chosen}
-    if "tested" in table and "delta_db_measured" in cells:
-        untested = table["tested"].eq(False) & (table["delta_db_measured"] != 0)
-        cells["delta_db_measured"] = np.where(untested, UNTESTED, cells["delta_db_measured"]).tolist()
-    if "runtime_ms_measured" in cells and "runtime_device" in table:
-        loaded = table["runtime_device"].eq(LOADED)
-        cells["runtime_ms_measured"] = np.where(loaded, LOADED, cells["runtime_ms_measured"]).tolist()
+    _say(table, cells)
     cells = {name: column for name, column in cells.items() if any(column)}
     right = [name for name in cells if name.endswith("_printed") or pd.api.types.is_numeric_dtype(table[name])]
     view = pd.DataFrame({header(name): column for name, column in cells.items()})
     return Sheet(view, [header(name) for name in right], caption)
+
+
+def _say(table: pd.DataFrame, cells: dict[str, list[str]]) -> None:
+    """Put words where numbers say nothing, or not all."""
+
+    def put(name: str, rows: pd.Series, words: str) -> None:
+        cells[name] = [words.format(cell) if row else cell for row, cell in zip(rows, cells[name], strict=True)]
+
+    if "tested" in table and "delta_db_measured" in cells:
+        put("delta_db_measured", table["tested"].eq(False) & (table["delta_db_measured"] != 0), UNTESTED)
+    if "learnt" in table and "gain_db_measured" in cells:
+        put("gain_db_measured", table["learnt"].eq(False), LEARNT_NOTHING)
+    if "runtime_device" in table and "runtime_ms_measured" in cells:
+        put("runtime_ms_measured", table["runtime_device"].eq(LOADED), LOADED)
 
 
 def show(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = None) -> "Styler":

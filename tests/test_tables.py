@@ -100,6 +100,21 @@ def test_extra_rows_follow_the_printed_ones():
     assert pd.isna(last["psnr_db_printed"])
 
 
+def test_a_training_at_or_below_the_floor_has_learnt_nothing_and_its_row_says_so():
+    trained = {"serial-cascade": {"gain_db": 1.25, "steps": 10}, "parallel-concat": {"gain_db": 1.0, "steps": 10}}
+    bound = {"Wiener floor": {"gain_db": 1.0}}
+    table = tables.beside_printed("attentive", 6, trained, extra=bound, floor_db=1.0)
+    said = table.set_index("method")["learnt"].to_dict()
+    assert (said.pop("serial-cascade"), said.pop("parallel-concat")) == (True, False)
+    assert pd.isna(list(said.values())).all()  # what was not trained, and the floor itself
+    shown = tables.sheet(table, "").cells
+    gains = dict(zip(table["method"], shown["gain measured, dB"], strict=True))
+    assert gains["serial-cascade"] == "+1.25"
+    assert gains["parallel-concat"] == "+1.00, nothing learnt"
+    assert gains["Wiener floor"] == "+1.00"
+    assert "learnt" not in tables.beside_printed("attentive", 6, trained, extra=bound)
+
+
 def test_agreement_counts_signs_and_leaves_out_the_reference_and_what_was_not_measured():
     measured = {"serial-cascade": {"psnr_db": 28.5}, "parallel-concat": {"psnr_db": 28.75}}
     table = tables.beside_printed("attentive", 6, measured, reference="serial-cascade")
