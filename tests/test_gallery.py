@@ -152,25 +152,9 @@ const before = console.error;
 console.error = (...words) => { faults.push(words.join(" ")); before(...words); };
 """
 
-LOOK = """
-(() => {
-  const numbers = colour => colour.match(/[0-9.]+/g).map(Number);
-  const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-  const light = colour => {
-    const [r, g, b] = numbers(colour).map(value => linear(value / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = node => {
-    for (; node; node = node.parentElement) {
-      const colour = getComputedStyle(node).backgroundColor;
-      if ((numbers(colour)[3] ?? 1) > 0.5) return colour;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const contrast = node => {
-    const pair = [light(getComputedStyle(node).color), light(behind(node))];
-    return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-  };
+LOOK = (
+    f"(() => {{{chromium.CONTRAST}"
+    + """
   const texts = [...document.querySelectorAll(".bd-article :is(p, li, td, th, h1, h2, a, figcaption)")];
   const faint = texts.filter(node => node.innerText.trim() && node.offsetParent && contrast(node) < 4.5);
   return {
@@ -183,6 +167,7 @@ LOOK = """
   };
 })()
 """
+)
 PAGES = ("index", "claims", "comparison", "paper-radn", "network-attentive", "notebook-mini-attentive", "doc-photos")
 
 
@@ -217,11 +202,9 @@ def test_a_page_is_legible(site, browser, name, theme):
 @with_chromium
 def test_a_slider_moves_and_a_table_sorts(site, browser):
     visit(browser, site, "index")
-    move = "const i = document.querySelector('.slider input'); i.value = 20; i.dispatchEvent(new Event('input'));"
-    browser.ask(f"(() => {{ {move} }})()")
-    assert browser.ask("getComputedStyle(document.querySelector('.slider .before')).clipPath").startswith(
-        "inset(0px 80%"
-    )
+    assert browser.ask(chromium.LINE) == pytest.approx(0.5, abs=0.01)
+    browser.drag(".before-after input", 0.2)
+    assert browser.ask(chromium.LINE) == pytest.approx(0.2, abs=0.03)
     visit(browser, site, "comparison")
     column = "[...document.querySelector('.sortable table').tBodies[0].rows].map(row => row.cells[1].innerText)"
     browser.ask("document.querySelector('.sortable th:nth-child(2)').click()")

@@ -43,7 +43,9 @@ def truth(
         axis.set_title(title, fontsize=9, color=INK)
     _causes(axes[0, 2], label)
     _arrows(axes[1, 0], displacement)
-    drawn = axes[1, 1].imshow(path_px, cmap="viridis")
+    # Between whole pixels: an even shift is one colour, and no picture of its rounding errors.
+    whole = np.floor([path_px.min() + 1e-3, path_px.max() + 1e-3])
+    drawn = axes[1, 1].imshow(path_px, cmap="viridis", vmin=whole[0], vmax=whole[1] + 1)
     axes[1, 1].set_title("length of the path in px", fontsize=9, color=INK)
     figure.colorbar(drawn, ax=axes[1, 1], shrink=0.8)
     for axis in axes.flat[:5]:

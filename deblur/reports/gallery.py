@@ -21,7 +21,7 @@ from PIL import Image
 
 from deblur import paths, stale, tables, writing
 from deblur.evaluation import metrics
-from deblur.explore import Choice, expose
+from deblur.explore import Choice, expose, slider
 from deblur.figures.claims import forest
 from deblur.photos import restoration
 from deblur.study import ledger, page
@@ -60,6 +60,7 @@ def write(out: Path) -> None:
         shutil.copy(assets / "conf.py", draft)
         for name in ("gallery.css", "gallery.js"):
             shutil.copy(assets / name, draft / "_static")
+        (draft / "_static" / "slider.css").write_text(slider.CSS, encoding="utf-8")
         rows = ledger.table()
         sliders = _sliders(draft)
         notebooks = {paper: _notebooks(draft, paper) for paper in (*PAPERS, "comparison")}
@@ -109,20 +110,10 @@ def _sliders(draft: Path) -> dict[str, str]:
             words = (
                 f"{choice.kind} blur of {choice.length_px:.0f} px: {levels[0]:.2f} dB before, {levels[1]:.2f} dB after"
             )
-            parts.append(_slider(before, after, f"{choice.photograph}, {words}, restored by {name}"))
+            caption = f"{choice.photograph}, {words}, restored by {name}. Left of the line before, right of it after."
+            parts.append(slider.slider(f"_static/{before}", f"_static/{after}", caption))
         made[name] = "\n".join(parts)
     return made
-
-
-def _slider(before: str, after: str, caption: str) -> str:
-    """Two pictures of one size, the first left of a line that is moved by hand or by the arrow keys."""
-    said = html.escape(caption, quote=True)
-    return f"""<figure><div class="slider">
-<img src="_static/{after}" alt="after: {said}">
-<img class="before" src="_static/{before}" alt="before">
-<input type="range" min="0" max="100" value="50" aria-label="how much of the blurred picture is shown">
-</div><figcaption>{said}. Left of the line before, right of it after.</figcaption></figure>
-"""
 
 
 def _drawn(draft: Path, name: str, figure: Figure, alt: str) -> str:
