@@ -2,11 +2,13 @@
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import time
 import urllib.request
 
+import pytest
 import websocket
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -14,6 +16,14 @@ QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--remote-debugging-port=0"),
 )
+
+MISSING = "no Chromium: install the package chromium"
+
+
+def skipped_without(thing, missing):
+    """A mark that skips tests where a thing is missing; with CI set they run, and fail."""
+    return pytest.mark.skipif(not thing and not os.environ.get("CI"), reason=missing)
+
 
 CONTRAST = """
   const numbers = colour => colour.match(/[0-9.]+/g).map(Number);
@@ -50,6 +60,7 @@ class Chromium:
     """One page of a browser with a profile of its own, `width` px wide; leave it with `close`."""
 
     def __init__(self, profile, width, height=1000):
+        assert PROGRAM, MISSING
         self.process = subprocess.Popen(
             [PROGRAM, *QUIET, f"--user-data-dir={profile}", "about:blank"],
             stdout=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 """The notebooks as people see them: opened in a real JupyterLab by a real browser, in its light and its dark theme.
 
 The executed copies are opened as they are; only the notebook to explore is run, since its controls live in the browser.
-Running the others is nbval's work, see the Makefile. Skipped where there is no Chromium.
+Running the others is nbval's work, see the Makefile. Skipped where there is no Chromium, but not with CI set.
 """
 
 import base64
@@ -22,7 +22,7 @@ from PIL import Image
 
 from deblur import paths
 
-pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="no Chromium: install the package chromium")
+pytestmark = chromium.skipped_without(chromium.PROGRAM, chromium.MISSING)
 
 ROOT = paths.project_root()
 NOTEBOOKS = {

@@ -1,6 +1,7 @@
 """The gallery as people see it: a site of files, whose links lead somewhere, that asks nobody else for anything.
 
-Built by what `make gallery` puts into `build/gallery-env`; skipped where that or Chromium is missing.
+Built by what `make gallery` puts into `build/gallery-env`. Skipped where that or Chromium is missing, but not with CI
+set.
 """
 
 import os
@@ -20,10 +21,9 @@ from deblur.study.claims import PAPERS
 
 ROOT = paths.project_root()
 SPHINX = ROOT / "build" / "gallery-env" / "bin" / "python"
-with_sphinx = pytest.mark.skipif(not SPHINX.exists(), reason="no build/gallery-env: run make gallery")
-with_chromium = pytest.mark.skipif(
-    chromium.PROGRAM is None and not os.environ.get("CI"), reason="no Chromium: install the package chromium"
-)
+NO_SPHINX = "no build/gallery-env: run make build/gallery-env/ready"
+with_sphinx = chromium.skipped_without(SPHINX.exists(), NO_SPHINX)
+with_chromium = chromium.skipped_without(chromium.PROGRAM, chromium.MISSING)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(source):
+    assert SPHINX.exists(), NO_SPHINX
     out = source.parent / "site"
     command = [SPHINX, "-m", "sphinx", "-q", "-W", "--keep-going", str(source), str(out)]
     around = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -53,7 +53,8 @@ def truth(
     for kind, trajectory in trajectories.items():
         axes[1, 2].plot(*trajectory.T, "o-", ms=2, lw=1, color=COLOURS[KINDS.index(kind)], label=kind)
     axes[1, 2].plot(0, 0, "+", color=INK)
-    axes[1, 2].set(xlabel="x in px", ylabel="y in px", aspect="equal")
+    axes[1, 2].set(xlabel="x in px", ylabel="y in px")
+    axes[1, 2].set_aspect("equal", adjustable="datalim")
     axes[1, 2].invert_yaxis()
     axes[1, 2].legend(fontsize=7)
     axes[1, 2].set_title("the path of one pixel of each kind", fontsize=9, color=INK)
