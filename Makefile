@@ -60,15 +60,14 @@ build/lab/%.ipynb: notebooks/%.ipynb
 	cp $< $@
 
 # Sphinx lives in an environment of its own: it pins other releases than the package's.
-build/gallery-env/ready: docs/gallery/requirements.txt
+build/gallery-env/ready: docs/gallery/requirements.txt | .venv/ready
 	@mkdir -p build
 	rm -rf build/gallery-env
 	$(BIN)/uv venv --quiet --python $(BIN)/python build/gallery-env
 	VIRTUAL_ENV=$(CURDIR)/build/gallery-env $(BIN)/uv pip install --quiet -r $<
 	@touch $@
 
-gallery: setup
-	$(MAKE) build/gallery-env/ready
+gallery: setup build/gallery-env/ready
 	$(BIN)/python -m deblur.reports.gallery build/gallery-source
 	build/gallery-env/bin/python -m sphinx -q -W --keep-going -E build/gallery-source $(GALLERY)
 	@echo "open $(GALLERY)/index.html"

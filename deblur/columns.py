@@ -93,6 +93,7 @@ COLUMNS = {
     "correlation": Column("correlation", digits=2, signed=True),
     "p_value": Column("p", digits=2),
     "r_edges": Column("correlation with edges", digits=2, signed=True),
+    "r_residual": Column("correlation with the residual", digits=2, signed=True),
     "r_path": Column("correlation with the path", digits=2, signed=True),
     "r_input": Column("correlation of the input's edges", digits=3),
     "r_predicted": Column("correlation of the prediction's edges", digits=3),

@@ -90,13 +90,13 @@ def place(scale: str, paper: str, data: Data, seed: int) -> Path:
     return paths.results_dir() / scale / "-".join(parts)
 
 
-def provenance_note(data: Data) -> str:
-    """Where this notebook's numbers come from, as a line of Markdown."""
+def provenance_note(data: Data | None = None) -> str:
+    """Where this notebook's numbers come from, as a line of Markdown: code, machine and, where it is used, data."""
     origin = provenance()
+    used = "" if data is None else f"; data: {data.label}, fingerprint `{data.fingerprint}`"
     return (
         f"Commit `{(origin['commit'] or 'unknown')[:10]}`{' **with uncommitted changes**' if origin['dirty'] else ''}, "
-        f"torch {origin['versions']['torch']}, {device_name('cuda' if torch.cuda.is_available() else 'cpu')}; "
-        f"data: {data.label}, fingerprint `{data.fingerprint}`."
+        f"torch {origin['versions']['torch']}, {device_name('cuda' if torch.cuda.is_available() else 'cpu')}{used}."
     )
 
 

@@ -1,7 +1,7 @@
 """The notebooks as people see them: opened in a real JupyterLab by a real browser, in its light and its dark theme.
 
 The executed copies are opened as they are; only the notebook to explore is run, since its controls live in the browser.
-Running the others is nbval's work, see the Makefile. Skipped where there is no Chromium.
+Running the others is nbval's work, see the Makefile. Skipped where there is no Chromium, but not with CI set.
 """
 
 import base64
@@ -22,7 +22,7 @@ from PIL import Image
 
 from deblur import paths
 
-pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="no Chromium: install the package chromium")
+pytestmark = chromium.skipped_without(chromium.PROGRAM, chromium.MISSING)
 
 ROOT = paths.project_root()
 NOTEBOOKS = {
@@ -40,26 +40,10 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
-LOOK = """
-(() => {
+LOOK = (
+    f"(() => {{{chromium.CONTRAST}"
+    + """
   const all = (selector, where = document) => [...where.querySelectorAll(selector)];
-  const numbers = colour => colour.match(/[0-9.]+/g).map(Number);
-  const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-  const light = colour => {
-    const [r, g, b] = numbers(colour).map(value => linear(value / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = node => {
-    for (; node; node = node.parentElement) {
-      const colour = getComputedStyle(node).backgroundColor;
-      if ((numbers(colour)[3] ?? 1) > 0.5) return colour;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const contrast = node => {
-    const pair = [light(getComputedStyle(node).color), light(behind(node))];
-    return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-  };
   const opaque = image => {
     const [width, height] = [image.naturalWidth, image.naturalHeight];
     const paint = Object.assign(document.createElement("canvas"), {width, height}).getContext("2d");
@@ -85,6 +69,7 @@ LOOK = """
   };
 })()
 """
+)
 
 RUN = "window.jupyterapp.commands.execute('notebook:run-all-cells'); true"
 READY = """
@@ -96,6 +81,17 @@ DROPDOWN = "document.querySelector('.jp-OutputArea .widget-dropdown select')"
 IMAGES = (
     "[...document.querySelectorAll('.jp-OutputArea img')].map(image => image.src.length + image.src.slice(-400)).join()"
 )
+SETTLED = "document.querySelectorAll('.before-after').length === 1 && !document.body.innerText.includes('drawing ...')"
+SLIDER = f"""
+(() => {{
+  {chromium.CONTRAST}
+  const slider = document.querySelector(".before-after");
+  return {{
+    pictures: [...slider.querySelectorAll("img")].map(image => image.getBoundingClientRect().toJSON()),
+    contrast: contrast(slider.parentElement.querySelector("figcaption")),
+  }};
+}})()
+"""
 
 DRAWN = """
 document.querySelectorAll(".jp-Notebook .jp-Cell").length === %d
@@ -233,8 +229,23 @@ def test_the_notebook_to_explore_runs_and_answers_to_its_controls(lab, browser, 
     chromium.wait_for(lambda: browser.ask(f"{DROPDOWN} !== null"), 60)
     seen = browser.ask(LOOK)
     assert not faults(seen)
+    drag_and_look(browser)
     before = browser.ask(IMAGES)
     assert before
     browser.ask(f"{DROPDOWN}.selectedIndex += 1; {DROPDOWN}.dispatchEvent(new Event('change', {{bubbles: true}}))")
-    chromium.wait_for(lambda: browser.ask(IMAGES) != before, 60)
+    chromium.wait_for(lambda: browser.ask(IMAGES) != before and browser.ask(SETTLED), 60)
     assert not faults(browser.ask(LOOK))
+    browser.ask("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+    chromium.wait_for(lambda: browser.ask("document.body.dataset.jpThemeLight === 'true'"), 60)
+    drag_and_look(browser)
+
+
+def drag_and_look(browser):
+    """The slider that was just drawn: its line follows the mouse from the middle, its pictures lie on each other."""
+    assert browser.ask(chromium.LINE) == pytest.approx(0.5)
+    browser.drag(".before-after input", 0.2)
+    assert browser.ask(chromium.LINE) == pytest.approx(0.2, abs=0.03)
+    seen = browser.ask(SLIDER)
+    assert seen["pictures"][0] == seen["pictures"][1]
+    assert seen["pictures"][0]["width"] > 300
+    assert seen["contrast"] > 4.5

@@ -1,7 +1,11 @@
 """Looking around, without a browser: states, arrays and figures against references; widgets are moved by hand."""
 
+import base64
+import io
 import json
+import re
 from datetime import UTC, datetime
+from html.parser import HTMLParser
 
 import ipywidgets as widgets
 import numpy as np
@@ -396,12 +400,58 @@ def test_the_true_field_is_drawn_as_it_is():
     assert {text.get_text().split()[0] for text in figure.axes[2].get_legend().get_texts()} == {"global", "local"}
 
 
+def test_an_even_shift_is_drawn_in_one_colour():
+    seen = explore.expose(explore.Choice("china", "straight", 12.0))
+    length = explore.truth_figure(seen).axes[4].get_images()[0]
+    assert np.ptp(length.to_rgba(length.get_array()).reshape(-1, 4), axis=0) == pytest.approx(0, abs=0.01)
+    assert (length.norm.vmin, length.norm.vmax) == (12, 13)
+    path = explore.inside_figure({}, seen).axes[1].get_images()[0].get_array()
+    assert np.ptp(path.reshape(-1, 3), axis=0).max() == 0
+    assert np.ptp(explore.truth_figure(explore.expose(LOCAL)).axes[4].get_images()[0].get_array()) > 3
+
+
 def test_maps_stand_in_rows_of_their_sort():
     maps = {"offsets": {f"unit {i}": np.full((4, 6), i) for i in range(5)}, "masks": {"head": np.eye(4)}}
     figure = draw.inside({"blurred": np.zeros((8, 12, 3))}, maps)
     cells = np.array(figure.axes).reshape(4, 4)
     assert [row[0].get_ylabel() for row in cells] == ["", "offsets", "offsets", "masks"]
     assert cells[2, 0].get_xlabel() == "unit 4\n4 to 4"
+
+
+class Slider(HTMLParser):
+    """The pictures of a slider: alternative text -> pixels."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.pictures = {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag == "img":
+            content = base64.b64decode(values["src"].removeprefix("data:image/png;base64,"))
+            self.pictures[values["alt"].partition(":")[0]] = np.asarray(Image.open(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize("left", ["blurred", "sharp"])
+@pytest.mark.parametrize("loupe", [None, explore.Loupe(0.5, 0.5, 4)])
+def test_a_slider_holds_what_was_restored_and_what_it_is_compared_with(left, loupe):
+    rng = np.random.default_rng(0)
+    images = {name: rng.integers(0, 256, (32, 48, 3), dtype=np.uint8) for name in ("blurred", "a<b", "net", "sharp")}
+    text = explore.compared(images, left, loupe).data
+    pictures = Slider(text).pictures
+    part = (slice(12, 20), slice(18, 30)) if loupe else (...,)
+    assert (pictures.pop("left of the line") == images[left][part]).all()
+    assert (pictures.pop("right of the line") == images["a<b"][part]).all()
+    assert not pictures
+    assert "restored by a&lt;b" in text
+    assert not re.search(r"<script|https?:|url\(", text)
+
+
+def test_what_a_slider_cannot_show_is_said():
+    images = {"blurred": np.zeros((8, 8, 3), np.uint8)}
+    assert "Choose a network" in explore.compared(images, "blurred").data
+    assert "nobody has the sharp one" in explore.compared(images | {"net": images["blurred"]}, "sharp").data
 
 
 # ---------------------------------------------------------------------------------------------------------- widgets

@@ -2,8 +2,11 @@
 
 import json
 import re
+import shutil
+import subprocess
 from importlib.util import find_spec
 
+import chromium
 import pytest
 import yaml
 
@@ -90,6 +93,52 @@ def test_the_glossary_is_in_order():
 # ----------------------------------------------------------------------------------------- workflows, forms, container
 
 
+def ci(tmp_path, **programs):
+    """What `.ci/run` says and calls on a machine that has these programs besides those of every machine."""
+    programs = {"make": 'echo "make $*, CI=${CI-}"', "timeout": 'shift; exec "$@"', **programs}
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!{shutil.which('bash')}\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("bash", "dirname", "chmod"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    around = {"PATH": str(tmp_path), "CI": "true"}
+    done = subprocess.run([ROOT / ".ci" / "run"], env=around, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+CALLS = ["make setup build/gallery-env/ready, CI=1", "make test, CI=1"]
+
+
+@pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome"])
+def test_ci_runs_all_tests_where_there_is_chromium(tmp_path, name):
+    assert ci(tmp_path, **{name: "", "id": "echo 0", "apt-get": "echo called >&2; exit 1"}) == CALLS
+
+
+def test_ci_installs_chromium_where_it_may(tmp_path):
+    install = f'[ "$2" = update ] || {{ > {tmp_path}/chromium; chmod +x {tmp_path}/chromium; }}'
+    assert ci(tmp_path, **{"id": "echo 0", "apt-get": install}) == CALLS
+
+
+@pytest.mark.parametrize(
+    "programs", [{"id": "echo 1000", "apt-get": "exit 0"}, {"id": "echo 0", "apt-get": "exit 100"}]
+)
+def test_ci_says_so_where_chromium_cannot_be_had(tmp_path, programs):
+    said, *calls = ci(tmp_path, **programs)
+    assert said.startswith("no Chromium, and it cannot be installed here")
+    assert calls == [call.replace("CI=1", "CI=") for call in CALLS]
+
+
+@pytest.mark.parametrize(("ci", "skips"), [("", True), ("1", False)])
+def test_with_ci_set_a_missing_browser_fails(monkeypatch, tmp_path, ci, skips):
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(chromium, "PROGRAM", None)
+    mark = chromium.skipped_without(chromium.PROGRAM, chromium.MISSING).mark
+    assert mark.args == (skips,)
+    assert chromium.skipped_without("chromium", chromium.MISSING).mark.args == (False,)
+    with pytest.raises(AssertionError, match="install the package chromium"):
+        chromium.Chromium(tmp_path, 400)
+
+
 def steps(text):
     """The commands that a workflow runs."""
     return [step["run"] for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"] if "run" in step]
@@ -107,7 +156,7 @@ def test_a_workflow_calls_what_there_is(name):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for command in steps(workflows()[name]):
         program, *words = command.split()
-        assert program == "make" or program.startswith(".venv/bin/")
+        assert program in ("make", ".ci/run") or program.startswith(".venv/bin/")
         assert program != "make" or set(words) <= targets
         files = [word for word in words if re.fullmatch(r"(tests|notebooks)/\S+", word)]
         assert all((ROOT / file).exists() for file in files), command

@@ -184,6 +184,7 @@ def test_the_stamp_names_commit_device_and_data(mini_root):
     assert (origin["commit"] or "unknown")[:10] in text
     assert "mini gopro (blur)" in text
     assert ("uncommitted" in text) == bool(origin["dirty"])
+    assert notebooks.provenance_note() == f"{text.partition('; data: ')[0]}."
 
 
 def test_the_outcome_is_read_from_the_measurements():

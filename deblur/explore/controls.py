@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 
 import ipywidgets as widgets
 import numpy as np
-from IPython.display import DisplayHandle, Image, Markdown, display
+from IPython.display import HTML, DisplayHandle, Image, Markdown, display
 from matplotlib.figure import Figure
 
 from deblur.evaluation import metrics
 from deblur.explore.blurs import KINDS, Choice, Exposed, photographs
 from deblur.explore.networks import Trained
+from deblur.explore.slider import CSS, address, slider
 from deblur.figures import explore as draw
 from deblur.figures import heat, panels, sharpest_difference
 from deblur.figures import raidnet as raidnet_figures
@@ -65,11 +66,38 @@ def loupe_figure(images: Mapping[str, np.ndarray], loupe: Loupe) -> Figure:
     return draw.loupe(images, window(images["blurred"].shape, loupe), labels)
 
 
+def slider_controls() -> dict[str, widgets.Widget]:
+    """What stands left of a slider's line, and whether all of it is shown or what the loupe shows."""
+    left = [("the blurred picture", "blurred"), ("the sharp picture", "sharp")]
+    return {
+        "left": widgets.Dropdown(options=left, description="left of line", layout=widgets.Layout(width="28em")),
+        "enlarged": widgets.Checkbox(description="only what the loupe shows"),
+    }
+
+
+def compared(images: Mapping[str, np.ndarray], left: str, loupe: Loupe | None = None) -> HTML | Markdown:
+    """A slider over what the first network made, of pictures that `restorations` gave.
+
+    Args:
+        left: `blurred` or `sharp`, what the restoration is compared with.
+        loupe: shows that window only.
+    """
+    restored = next((name for name in images if name not in ("blurred", "sharp")), None)
+    if restored is None:
+        return Markdown("Choose a network.")
+    if left not in images:
+        return Markdown("The picture is really blurred: nobody has the sharp one.")
+    part = (...,) if loupe is None else window(images["blurred"].shape, loupe)
+    before, after = (address(images[name][part]) for name in (left, restored))
+    caption = f"Left of the line: {left}. Right of it: restored by {restored}. Drag the line, or use the arrow keys."
+    return HTML(f"<style>{CSS}</style>{slider(before, after, caption)}")
+
+
 def inside_figure(maps: Mapping[str, Mapping[str, np.ndarray]], seen: Exposed) -> Figure:
     """Maps of `inside` below the blurred frame and, where it is known, its true path and the cause of its blur."""
     images = {"blurred": seen.blurred}
     if seen.truth is not None:
-        length, cause = heat(seen.truth.path_px), raidnet_figures.coloured(seen.truth.label)
+        length, cause = heat(seen.truth.path_px.round(3)), raidnet_figures.coloured(seen.truth.label)
         images |= {"true path (bright: long)": length, "cause": cause}
     return draw.inside(images, maps)
 

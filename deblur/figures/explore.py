@@ -43,7 +43,9 @@ def truth(
         axis.set_title(title, fontsize=9, color=INK)
     _causes(axes[0, 2], label)
     _arrows(axes[1, 0], displacement)
-    drawn = axes[1, 1].imshow(path_px, cmap="viridis")
+    # Between whole pixels: an even shift is one colour, and no picture of its rounding errors.
+    whole = np.floor([path_px.min() + 1e-3, path_px.max() + 1e-3])
+    drawn = axes[1, 1].imshow(path_px, cmap="viridis", vmin=whole[0], vmax=whole[1] + 1)
     axes[1, 1].set_title("length of the path in px", fontsize=9, color=INK)
     figure.colorbar(drawn, ax=axes[1, 1], shrink=0.8)
     for axis in axes.flat[:5]:
@@ -51,7 +53,8 @@ def truth(
     for kind, trajectory in trajectories.items():
         axes[1, 2].plot(*trajectory.T, "o-", ms=2, lw=1, color=COLOURS[KINDS.index(kind)], label=kind)
     axes[1, 2].plot(0, 0, "+", color=INK)
-    axes[1, 2].set(xlabel="x in px", ylabel="y in px", aspect="equal")
+    axes[1, 2].set(xlabel="x in px", ylabel="y in px")
+    axes[1, 2].set_aspect("equal", adjustable="datalim")
     axes[1, 2].invert_yaxis()
     axes[1, 2].legend(fontsize=7)
     axes[1, 2].set_title("the path of one pixel of each kind", fontsize=9, color=INK)

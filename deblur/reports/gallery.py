@@ -19,9 +19,9 @@ import yaml
 from matplotlib.figure import Figure
 from PIL import Image
 
-from deblur import paths, stale, tables, writing
+from deblur import columns, paths, stale, tables, writing
 from deblur.evaluation import metrics
-from deblur.explore import Choice, expose
+from deblur.explore import Choice, expose, slider
 from deblur.figures.claims import forest
 from deblur.photos import restoration
 from deblur.study import ledger, page
@@ -60,6 +60,7 @@ def write(out: Path) -> None:
         shutil.copy(assets / "conf.py", draft)
         for name in ("gallery.css", "gallery.js"):
             shutil.copy(assets / name, draft / "_static")
+        (draft / "_static" / "slider.css").write_text(slider.CSS, encoding="utf-8")
         rows = ledger.table()
         sliders = _sliders(draft)
         notebooks = {paper: _notebooks(draft, paper) for paper in (*PAPERS, "comparison")}
@@ -109,20 +110,10 @@ def _sliders(draft: Path) -> dict[str, str]:
             words = (
                 f"{choice.kind} blur of {choice.length_px:.0f} px: {levels[0]:.2f} dB before, {levels[1]:.2f} dB after"
             )
-            parts.append(_slider(before, after, f"{choice.photograph}, {words}, restored by {name}"))
+            caption = f"{choice.photograph}, {words}, restored by {name}. Left of the line before, right of it after."
+            parts.append(slider.slider(f"_static/{before}", f"_static/{after}", caption))
         made[name] = "\n".join(parts)
     return made
-
-
-def _slider(before: str, after: str, caption: str) -> str:
-    """Two pictures of one size, the first left of a line that is moved by hand or by the arrow keys."""
-    said = html.escape(caption, quote=True)
-    return f"""<figure><div class="slider">
-<img src="_static/{after}" alt="after: {said}">
-<img class="before" src="_static/{before}" alt="before">
-<input type="range" min="0" max="100" value="50" aria-label="how much of the blurred picture is shown">
-</div><figcaption>{said}. Left of the line before, right of it after.</figcaption></figure>
-"""
 
 
 def _drawn(draft: Path, name: str, figure: Figure, alt: str) -> str:
@@ -157,7 +148,8 @@ def _cell(value: object) -> str:
 def _of_file(path: Path, without: Iterable[str] = ("data", "protocol", "scale", "seed")) -> str:
     frame = pd.read_csv(path)
     frame = frame[[name for name in frame if name not in without and frame[name].notna().any()]]
-    return _table((str(name).replace("_", " ") for name in frame), frame.itertuples(index=False))
+    cells = [columns.texts(name, frame[name]) for name in frame]
+    return _table(map(columns.header, frame), zip(*cells, strict=True))
 
 
 # ----------------------------------------------------------------------------------------------------------- pages
@@ -179,6 +171,10 @@ trained, and their claims are tested. No training here is as long as a paper's.
 
 {sliders.get(best, "")}
 
+## Verdicts so far
+
+*Depth* trains few claims long, *breadth* many briefly. A claim is *not yet* decided until all its trainings are there.
+
 {_verdicts()}
 
 {_contents("Papers", [f"paper-{paper}" for paper in PAPERS])}
@@ -199,14 +195,16 @@ def _citation(paper: str) -> Mapping:
 
 
 def _cited(entry: Mapping) -> str:
-    """Authors, place, year and address of a paper, as far as they are known."""
-    people = (
+    """Authors, place, year and address of a paper, as far as they are known, and what must be said of that."""
+    people = [
         " ".join(filter(None, (a.get("given-names"), a.get("family-names") or a.get("name")))) for a in entry["authors"]
-    )
-    where = entry.get("journal") or entry.get("conference", {}).get("name", "")
-    address = f"https://doi.org/{entry['doi']}" if "doi" in entry else entry.get("url", "")
-    said = [", ".join(people), where, str(entry.get("year", "year unknown"))]
-    return ". ".join(filter(None, said)) + "." + (f" <{address}>" if address else "")
+    ]
+    who = "authors unknown" if people == ["unknown"] else ", ".join(people)
+    where = entry.get("journal") or entry["conference"]["name"]
+    when = str(entry.get("year", "year unknown"))
+    address = f"https://doi.org/{entry['doi']}" if "doi" in entry else entry.get("url")
+    said = [who, where, when, f"<{address}>" if address else "no DOI known to us", entry.get("notes")]
+    return ". ".join(f"{text[0].upper()}{text[1:]}" for text in said if text) + "."
 
 
 def _paper(draft: Path, paper: str, rows: pd.DataFrame, notebooks: Iterable[str]) -> str:
@@ -281,9 +279,11 @@ def _network(name: str, card: Card, sliders: str) -> str:
     """A released network: what it cannot do, what it gains, its parts, its card."""
     scores, parts = card.scores or {}, card.parts or {}
     gains = [
-        (key.removeprefix("gain_db").strip("_") or "all", value) for key, value in scores.items() if "gain_db" in key
+        (key.removeprefix("gain_db").strip("_").replace("_", " ") or "all", columns.number(value, 2, signed=True))
+        for key, value in scores.items()
+        if "gain_db" in key
     ]
-    changes = [(part, entry["change_db"], entry["verdict"]) for part, entry in parts.items()]
+    changes = [(part, columns.number(e["change_db"], 3, signed=True), e["verdict"]) for part, e in parts.items()]
     old = "\n:::{note}\nMade by earlier code: the present code might give other numbers.\n:::\n"
     kept = {key: value for key, value in vars(card).items() if key not in ("parts", "more") and value is not None}
     return f"""# {name}
@@ -341,7 +341,10 @@ def _documents(draft: Path) -> None:
         for path in re.findall(r"\]\(\.\./(results/[\w/]+\.png)\)", text):
             shutil.copy(paths.project_root() / path, draft / "_static")
         text = re.sub(r"\]\(\.\./results/(?:[\w]+/)*([\w]+\.png)\)", r"](_static/\1)", text)
-        text = text.replace("](../results/CLAIMS.md)", "](claims.md)").replace("```mermaid", "```text")
+        text = text.replace("](../results/CLAIMS.md)", "](claims.md)")
+        text = re.sub(
+            r"```mermaid\n.*?```", "*(The drawing needs a reader that knows Mermaid.)*", text, flags=re.DOTALL
+        )
         text = re.sub(rf"\]\(({'|'.join(DOCUMENTS)})\.md", r"](doc-\1.md", text)
         _write(draft, f"doc-{name}", _without_links(text))
 

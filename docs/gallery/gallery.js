@@ -1,11 +1,4 @@
-// Before and after in one picture, and tables that sort by a click on their heads.
-for (const slider of document.querySelectorAll(".slider")) {
-  const input = slider.querySelector("input");
-  const move = () => slider.style.setProperty("--at", `${input.value}%`);
-  input.addEventListener("input", move);
-  move();
-}
-
+// Tables that sort by a click on their heads.
 const number = text => {
   const match = text.replaceAll(",", "").match(/^[+-]?[0-9]+(\.[0-9]+)?/);
   return match ? Number(match[0]) : null;
