@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deblur.figures import INK, panels, sharpest_difference
 
-PAPERS, OTHERS = "tab:red", "tab:blue"
+PAPERS, OTHERS = "#b01a1b", "#1a5f91"
+"""Of the five papers' networks and of others: dark enough for names on the ground of figures."""
 KINDS = {"straight": "D", "global": "o", "local": "s", "sampling": "^"}
 
 
@@ -34,22 +36,12 @@ def accuracy_against_cost(
         axis.set(xscale="log", xlabel=label, title=title, ylabel="gain over the blurred input in dB")
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.xaxis.set_minor_formatter("{x:.0f}")
-        for row, height in zip(table.itertuples(), spread(table["gain_db"], 0.045)):
-            colour = PAPERS if row.method in papers else OTHERS
+        colours = np.where(table["method"].isin(papers), PAPERS, OTHERS).tolist()
+        for row, colour in zip(table.itertuples(), colours):
             x = getattr(row, cost)
             axis.plot([x, x], [row.gain_db_lowest, row.gain_db_highest], color=colour, lw=2, alpha=0.5)
             axis.plot(x, row.gain_db, "o", color=colour, ms=5)
-            # Names stand in a column at the right, each with a line to its point: points lie close together.
-            axis.annotate(
-                row.method,
-                (x, row.gain_db),
-                (1.02, height),
-                textcoords=("axes fraction", "data"),
-                va="center",
-                fontsize=7.5,
-                color=colour,
-                arrowprops={"arrowstyle": "-", "color": "0.75", "lw": 0.5, "shrinkA": 0, "shrinkB": 3},
-            )
+        names(axis, table[cost], table["gain_db"], table["method"], colours)
         axis.axhline(0, color=INK, lw=0.6)
         for name, gain_db in (lines or {}).items():
             axis.axhline(gain_db, color=INK, lw=0.9, ls="--")
@@ -58,6 +50,45 @@ def accuracy_against_cost(
             )
     figure.tight_layout()
     return figure
+
+
+def against_time(axis: Axes, points: pd.DataFrame, title: str) -> None:
+    """PSNR against the runtime of one image, each point named; a logarithmic axis where times differ much.
+
+    Args:
+        points: `label`, `runtime_ms`, `psnr_db`, `area` of the disc in pt^2, and whether it is the paper's `own`.
+    """
+    from matplotlib.ticker import NullFormatter
+
+    axis.set_title(title, fontsize=9)
+    if points.empty:
+        axis.text(0.5, 0.5, "not timed", ha="center", transform=axis.transAxes, color=INK)
+        axis.set(xticks=[], yticks=[])
+        return
+    points = points.sort_values("psnr_db")
+    colours = np.where(points["own"], PAPERS, OTHERS).tolist()
+    axis.scatter(points["runtime_ms"], points["psnr_db"], points["area"], color=colours, alpha=0.6, lw=0)
+    names(axis, points["runtime_ms"], points["psnr_db"], points["label"], colours)
+    if points["runtime_ms"].max() > 30 * points["runtime_ms"].min():  # such an axis names only the decades
+        axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.margins(0.12)
+    axis.set(xlabel="runtime in ms", ylabel="PSNR in dB")
+
+
+def names(axis: Axes, x: pd.Series, y: pd.Series, labels: Sequence[str], colours: Sequence[str]) -> None:
+    """Names of points, `y` rising, in a column at the right, each with a line to its point: points lie close."""
+    for place, height, label, colour in zip(zip(x, y), spread(y, 0.045), labels, colours, strict=True):
+        axis.annotate(
+            label,
+            place,
+            (1.02, height),
+            textcoords=("axes fraction", "data"),
+            va="center",
+            fontsize=7.5,
+            color=colour,
+            arrowprops={"arrowstyle": "-", "color": INK, "alpha": 0.4, "lw": 0.5, "shrinkA": 0, "shrinkB": 3},
+        )
 
 
 def spread(values: pd.Series, share: float) -> np.ndarray:
