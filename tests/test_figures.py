@@ -1,5 +1,8 @@
 """Figures: what they compute is checked in numbers, what they draw by looking at pixels."""
 
+import base64
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,6 +71,24 @@ def test_save_and_show_write_one_png(tmp_path, monkeypatch):
         == tuple(round(255 * value) for value in to_rgb(figures.PAPER))
     )
     assert [p.name for p in path.parent.iterdir()] == ["fig1.png"]
+    assert not pyplot.get_fignums()
+
+
+def test_what_holds_no_image_is_shown_as_vectors(tmp_path, monkeypatch):
+    """The same bytes each time, letters as outlines, on the ground of all figures, with its description."""
+    monkeypatch.setenv("DEBLUR_RESULTS", str(tmp_path))
+
+    def shown():
+        return figures.show(figures.diagram({"a": "a\n3x8x8"}, [], "t"), "smoke", "attentive", "fig2", "a <box>").data
+
+    start, code = re.fullmatch(r'(<img alt=".+" src="data:image/svg\+xml;base64,)(.+)">', shown()).groups()
+    assert start.startswith('<img alt="a &lt;box&gt;"')
+    drawing = base64.b64decode(code).decode()
+    assert "<image" not in drawing
+    assert "<text" not in drawing
+    assert f"fill: {figures.PAPER}" in drawing
+    assert shown() == shown()
+    assert (tables.folder("smoke", "attentive") / "figures" / "fig2.png").is_file()  # as all figures are kept
     assert not pyplot.get_fignums()
 
 

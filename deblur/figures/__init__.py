@@ -3,6 +3,8 @@
 Matplotlib and plain arrays only; images are (H,W,3) uint8 or float in [0,1].
 """
 
+import base64
+import html
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,16 +45,30 @@ def save(figure: Figure, scale: str, paper: str, name: str) -> Path:
     return path
 
 
-def show(figure: Figure, scale: str, paper: str, name: str, alt: str) -> "IPython.display.Image":
-    """Save a figure and return it for display: a JPEG, so that executed notebooks stay small."""
-    from IPython.display import Image
+def show(figure: Figure, scale: str, paper: str, name: str, alt: str) -> "IPython.display.DisplayObject":
+    """Save a figure and return it for display: with photographs or maps in it as a JPEG, so that executed notebooks
+    stay small, else as vectors, sharp at any zoom."""
+    from IPython.display import HTML, Image
     from PIL import Image as Picture
 
     path = save(figure, scale, paper, name)
     matplotlib.pyplot.close(figure)
+    if not any(axis.images for axis in figure.axes):
+        # Notebooks that are not trusted yet hide an SVG, but not a picture that holds one.
+        code = base64.b64encode(vectors(figure)).decode()
+        return HTML(f'<img alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{code}">')
     stream = io.BytesIO()
     Picture.open(path).convert("RGB").save(stream, "JPEG", quality=82, optimize=True)
     return Image(data=stream.getvalue(), format="jpeg", alt=alt)
+
+
+def vectors(figure: Figure) -> bytes:
+    """A figure as SVG, letters as outlines: the same bytes for the same figure, and the same look everywhere."""
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "deblur", "svg.fonttype": "path"}):
+        nothing = {"Date": None, "Creator": None}
+        figure.savefig(stream, format="svg", facecolor=PAPER, bbox_inches="tight", metadata=nothing)
+    return stream.getvalue()
 
 
 class Map(NamedTuple):

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deblur.figures import INK, panels, sharpest_difference
+from deblur.talk import LOADED
 
 PAPERS, OTHERS = "#b01a1b", "#1a5f91"
 """Of the five papers' networks and of others: dark enough for names on the ground of figures."""
@@ -52,28 +53,34 @@ def accuracy_against_cost(
     return figure
 
 
-def against_time(axis: Axes, points: pd.DataFrame, title: str) -> None:
-    """PSNR against the runtime of one image, each point named; a logarithmic axis where times differ much.
+def against_cost(axis: Axes, points: pd.DataFrame, cost: str, title: str) -> None:
+    """PSNR against a cost, each point named; a logarithmic axis where costs differ much.
 
     Args:
-        points: `label`, `runtime_ms`, `psnr_db`, `area` of the disc in pt^2, and whether it is the paper's `own`.
+        points: `label`, `cost`, `psnr_db`, `area` of the disc in pt^2, and whether it is the paper's `own`.
+        cost: what it is, with its unit.
     """
     from matplotlib.ticker import NullFormatter
 
-    axis.set_title(title, fontsize=9)
-    if points.empty:
-        axis.text(0.5, 0.5, "not timed", ha="center", transform=axis.transAxes, color=INK)
-        axis.set(xticks=[], yticks=[])
-        return
     points = points.sort_values("psnr_db")
     colours = np.where(points["own"], PAPERS, OTHERS).tolist()
-    axis.scatter(points["runtime_ms"], points["psnr_db"], points["area"], color=colours, alpha=0.6, lw=0)
-    names(axis, points["runtime_ms"], points["psnr_db"], points["label"], colours)
-    if points["runtime_ms"].max() > 30 * points["runtime_ms"].min():  # such an axis names only the decades
+    axis.scatter(points["cost"], points["psnr_db"], points["area"], color=colours, alpha=0.6, lw=0)
+    names(axis, points["cost"], points["psnr_db"], points["label"], colours)
+    if points["cost"].max() > 30 * points["cost"].min():  # such an axis names only the decades
         axis.set_xscale("log")
         axis.xaxis.set_minor_formatter(NullFormatter())
     axis.margins(0.12)
-    axis.set(xlabel="runtime in ms", ylabel="PSNR in dB")
+    axis.set(xlabel=cost, ylabel="PSNR in dB")
+    axis.set_title(title, fontsize=9)
+
+
+def costs(table: pd.DataFrame, kind: str) -> tuple[pd.Series, str]:
+    """The cost of a table's networks, and what it is: `runtime_ms_<kind>`, or work that is counted where no measured
+    network was timed."""
+    times = table.get(f"runtime_ms_{kind}", pd.Series(np.nan, table.index))
+    if kind == "measured" and times.isna().all() and "gmacs_256" in table:
+        return table["gmacs_256"], f"10\N{SUPERSCRIPT NINE} multiply-accumulates for 256x256 ({LOADED})"
+    return pd.to_numeric(times, errors="coerce"), "runtime in ms"
 
 
 def names(axis: Axes, x: pd.Series, y: pd.Series, labels: Sequence[str], colours: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from deblur.figures import Map, comparison, diagram, marked, panels, u_shape
-from deblur.figures.networks import against_time
+from deblur.figures.networks import against_cost, costs
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """A traced module, see `probes.graph`."""
@@ -27,10 +27,12 @@ def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
     titles = {"printed": "as printed: 720x1280 on a Titan X", "measured": f"measured here: {measured_on}"}
     for axis, (kind, title) in zip(axes, titles.items()):
-        values = table.reindex(columns=[f"runtime_ms_{kind}", f"psnr_db_{kind}"]).apply(pd.to_numeric, errors="coerce")
-        values.columns = ["runtime_ms", "psnr_db"]
-        points = values.assign(label=table["method"], area=30, own=table["method"].str.startswith("RADN"))
-        against_time(axis, points.dropna(), title)
+        cost, label = costs(table, kind)
+        points = pd.DataFrame(
+            {"label": table["method"], "cost": cost, "psnr_db": pd.to_numeric(table[f"psnr_db_{kind}"])}
+        )
+        points = points.assign(area=30, own=table["method"].str.startswith("RADN"))
+        against_cost(axis, points.dropna(), label, title)
     return figure
 
 

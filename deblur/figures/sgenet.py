@@ -147,9 +147,10 @@ CSAM = {
 
 
 def worded(graph: Graph, words: Mapping[str, str]) -> Graph:
-    """A traced module with other words for its nodes; shapes stay."""
+    """A traced module with other words for its nodes, a symbol on a line of its own; shapes stay."""
     nodes, edges = graph
-    return {name: f"{words[name]}\n{label.splitlines()[-1]}" for name, label in nodes.items()}, edges
+    lines = {name: words[name].replace(": ", ":\n").replace(" ", "\N{NO-BREAK SPACE}") for name in nodes}
+    return {name: f"{lines[name]}\n{label.splitlines()[-1]}" for name, label in nodes.items()}, edges
 
 
 def figure2(cem: Graph) -> Figure:

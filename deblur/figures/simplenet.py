@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from deblur import tables
 from deblur.figures import Map, comparison, diagram, marked, panels, paths, u_shape
-from deblur.figures.networks import against_time
+from deblur.figures.networks import against_cost, costs
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """What `probes.graph` gives: name -> label, and edges."""
@@ -30,15 +30,15 @@ def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
     notes = "".join(f"\n† {note}" for note in other["note"].unique()) if len(other) else ""
     titles = {"printed": "as printed: 720p on a GTX 1080 Ti", "measured": f"measured here: {measured_on}{notes}"}
     for axis, (kind, title) in zip(axes, titles.items()):
-        values = table.reindex(columns=[f"{name}_{kind}" for name in ("runtime_ms", "psnr_db", "size_mb")])
-        values = values.set_axis(["runtime_ms", "psnr_db", "size_mb"], axis=1).astype(float)
+        psnr_db, size_mb = (table[f"{name}_{kind}"].astype(float) for name in ("psnr_db", "size_mb"))
+        cost, what = costs(table, kind)
         marks = np.where((kind == "measured") & table.index.isin(other.index), " †", "")
         # "Tao et al. (SRN)" is SRN.
         short = table["method"].str.extract(r"\((.+)\)", expand=False).fillna(table["method"])
-        label = short + marks + values["size_mb"].map(", {:.3g} MB".format)
-        largest = values["size_mb"].max()
-        points = values.assign(label=label, area=600 * values["size_mb"] / largest, own=table["method"] == "Ours")
-        against_time(axis, points.dropna(), title)
+        label = short + marks + size_mb.map(", {:.3g} MB".format)
+        area = 600 * size_mb / size_mb.max()
+        columns = {"label": label, "cost": cost, "psnr_db": psnr_db, "area": area, "own": table["method"] == "Ours"}
+        against_cost(axis, pd.DataFrame(columns).dropna(), what, title)
     return figure
 
 
