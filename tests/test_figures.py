@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from deblur import figures, tables
-from deblur.figures import attentive
+from deblur.figures import attentive, networks
 
 RNG = np.random.default_rng(7)
 
@@ -56,6 +56,8 @@ def luminance(colour):
 def test_the_ground_of_figures_is_legible_and_no_slab_of_light():
     paper, ink = luminance(figures.PAPER), luminance(figures.INK)
     assert (paper + 0.05) / (ink + 0.05) > 7
+    for colour in (networks.PAPERS, networks.OTHERS):  # names are written in them
+        assert (paper + 0.05) / (luminance(colour) + 0.05) > 4.5
     assert paper < 0.75
 
 

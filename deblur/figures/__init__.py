@@ -49,7 +49,7 @@ def save(figure: Figure, scale: str, paper: str, name: str) -> Path:
 
 def show(figure: Figure, scale: str, paper: str, name: str, alt: str) -> "IPython.display.DisplayObject":
     """Save a figure and return it for display: with photographs or maps in it as a JPEG, so that executed notebooks
-    stay small, else as vectors, sharp at any zoom."""
+    stay small (what is kept is a PNG), else as vectors, sharp at any zoom."""
     from IPython.display import HTML, Image
     from PIL import Image as Picture
 
@@ -60,7 +60,7 @@ def show(figure: Figure, scale: str, paper: str, name: str, alt: str) -> "IPytho
         code = quote(vectors(figure), safe="".join(set(string.printable) - set('"#%&<>')))
         return HTML(f'<img alt="{html.escape(alt)}" src="data:image/svg+xml,{code}">')
     stream = io.BytesIO()
-    Picture.open(path).convert("RGB").save(stream, "JPEG", quality=82, optimize=True)
+    Picture.open(path).convert("RGB").save(stream, "JPEG", quality=65, optimize=True, progressive=True)
     return Image(data=stream.getvalue(), format="jpeg", alt=alt)
 
 
