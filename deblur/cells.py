@@ -11,7 +11,7 @@ from deblur import evaluation, figures, models, recipes, tables
 from deblur.data import official
 from deblur.data.blur import KINDS
 from deblur.data.copies import Data
-from deblur.evaluation import classical
+from deblur.evaluation import classical, complexity
 from deblur.evaluation.parts import kind, scene, wide
 from deblur.figures.claims import forest, lengths
 from deblur.figures.parts import changes
@@ -67,6 +67,23 @@ def showcase(data: Data) -> list[official.Pair]:
 def titled(method: str, run: Run) -> str:
     """A method with the steps that it was trained for, for the head of a figure's column."""
     return f"{method}, {run.plan.recipe.steps:,} steps"
+
+
+def trained_costs(
+    done: Mapping[str, Run], size: tuple[int, int], device: str, turns: int
+) -> dict[str, dict[str, object]]:
+    """What networks cost as they were trained, for figures of accuracy against cost: below scale `paper` they are
+    narrower than the paper's, whose cost `complexity.cost` and `complexity.runtimes` give.
+
+    Args:
+        done: method -> its run; `size` of the timed image, (height, width).
+    """
+    times = complexity.runtimes({method: run.network() for method, run in done.items()}, *size, device, turns)
+    plans = {method: run.plan for method, run in done.items()}
+    return {
+        method: complexity.cost(plan.name, plan.variant, **plan.recipe.config) | times[method]
+        for method, plan in plans.items()
+    }
 
 
 # ------------------------------------------------------------------------------------------ what differs from the paper

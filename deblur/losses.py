@@ -52,7 +52,7 @@ def attentive(
 
 @torch.no_grad()
 def measure_lambda(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Ratio L_mse / L_grad of a network trained with lambda = 1: the paper's way to its 2.5 (Sec. 3.3).
+    """Ratio L_mse / L_grad of a network trained with lambda = 1: the paper's way to its 2.5 (Sec. 4.2).
 
     Raises:
         ValueError: if no batch is given.

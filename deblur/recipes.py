@@ -50,7 +50,7 @@ class Recipe:
 
 
 ATTENTIVE = {
-    # Sec. 4.1; 4000 epochs of floor(2103 / 16) batches are 524,000 steps (chosen: SRN's code, whose words these are).
+    # Sec. 4.2; 4000 epochs of floor(2103 / 16) batches are 524,000 steps (chosen: SRN's code, whose words these are).
     "paper": Recipe(
         steps=524_000,
         row_steps=524_000,

@@ -127,3 +127,16 @@ def test_a_measurement_names_the_size_that_was_trained(mini_root):
     run = type("Run", (), {"plan": plan, "provenance": {"device": "nowhere"}})
     row = notebooks.measurement({"psnr_db": 1.0}, run)
     assert row["trained_parameters"] == sum(value.numel() for value in plan.network().parameters())
+
+
+def test_the_costs_of_trained_networks_are_of_their_own_size(mini_root):
+    done = {}
+    for scale in ("smoke", "mini"):
+        plan = runs.Plan(copies.open_data(mini_root), "attentive", "paper", scale, "row")
+        done[scale] = type("Run", (), {"plan": plan, "network": plan.network})
+    costs = cells.trained_costs(done, (32, 32), "cpu", turns=1)
+    for scale, run in done.items():
+        count = sum(value.numel() for value in run.plan.network().parameters())
+        assert (costs[scale]["parameters"], costs[scale]["size_mb"]) == (count, 4e-6 * count)
+        assert costs[scale]["runtime_size"] == "32x32"
+    assert costs["smoke"]["parameters"] < costs["mini"]["parameters"] < cells.complexity.cost("attentive")["parameters"]

@@ -1,5 +1,9 @@
 """Figures: what they compute is checked in numbers, what they draw by looking at pixels."""
 
+import re
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +12,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from deblur import figures, tables
-from deblur.figures import attentive
+from deblur.figures import attentive, networks
 
 RNG = np.random.default_rng(7)
 
@@ -52,6 +56,8 @@ def luminance(colour):
 def test_the_ground_of_figures_is_legible_and_no_slab_of_light():
     paper, ink = luminance(figures.PAPER), luminance(figures.INK)
     assert (paper + 0.05) / (ink + 0.05) > 7
+    for colour in (networks.PAPERS, networks.OTHERS):  # names are written in them
+        assert (paper + 0.05) / (luminance(colour) + 0.05) > 4.5
     assert paper < 0.75
 
 
@@ -68,6 +74,25 @@ def test_save_and_show_write_one_png(tmp_path, monkeypatch):
         == tuple(round(255 * value) for value in to_rgb(figures.PAPER))
     )
     assert [p.name for p in path.parent.iterdir()] == ["fig1.png"]
+    assert not pyplot.get_fignums()
+
+
+def test_what_holds_no_image_is_shown_as_vectors(tmp_path, monkeypatch):
+    """The same bytes each time, letters as outlines, on the ground of all figures, with its description."""
+    monkeypatch.setenv("DEBLUR_RESULTS", str(tmp_path))
+
+    def shown():
+        return figures.show(figures.diagram({"a": "a\n3x8x8"}, [], "t"), "smoke", "attentive", "fig2", "a <box>").data
+
+    start, code = re.fullmatch(r'(<img alt=".+" src="data:image/svg\+xml,)([^"]+)">', shown()).groups()
+    assert start.startswith('<img alt="a &lt;box&gt;"')
+    drawing = unquote(code)
+    ElementTree.fromstring(drawing)
+    assert "<image" not in drawing
+    assert "<text" not in drawing
+    assert f"fill: {figures.PAPER}" in drawing
+    assert shown() == shown()
+    assert (tables.folder("smoke", "attentive") / "figures" / "fig2.png").is_file()  # as all figures are kept
     assert not pyplot.get_fignums()
 
 

@@ -86,6 +86,26 @@ def test_figures_2_and_3_are_traced(network):
         assert len(figure.axes[0].patches) == len(graph[0])
 
 
+def test_figures_2_and_3_name_what_the_paper_names(network):
+    """Each symbol is at the step whose tensor it is: shapes and edges are the traced ones."""
+
+    def feeds(graph, words):
+        nodes, edges = draw.worded(graph, words)
+        symbols = {name: label.splitlines()[0].rstrip(":") for name, label in nodes.items()}
+        return nodes, {(symbols[start], symbols[end]) for start, end in edges}
+
+    features, image = (torch.empty(1, c, 8, 8, device="meta") for c in (WIDTHS[0], 3))
+    stage = network.stages[1]
+    nodes, edges = feeds(probes.graph(stage.cem[0], features, image, features), draw.CEM)
+    assert nodes["residual"] == "R:\nresidual\n3x8x8"
+    assert {("F", "join"), ("M", "R"), ("R", "I"), ("D", "I"), ("R", "F_r"), ("A", "refined")} <= edges
+    csam = probes.graph(stage.csam[0], features, features, features, leaves=(nn.Sequential,))
+    nodes, edges = feeds(csam, draw.CSAM)
+    assert {(f"F{i}", f"Y{i}") for i in (1, 2, 3)} | {("F_sem", "w"), ("w", "z1"), ("a1, a2, a3", "Y2")} <= {
+        (start.replace("\xa0", " "), end) for start, end in edges
+    }
+
+
 def test_figure_3s_bars_are_means():
     weights = {scale: RNG.dirichlet((1, 2, 3), (4, 6)).transpose(0, 2, 1) for scale in ("full", "half")}
     axis = draw.figure3_weights(weights).axes[0]
@@ -132,12 +152,18 @@ def test_a_bounded_map_ignores_extremes():
     assert draw.bounded(np.full((3, 4), 7.0)).silent
 
 
-def test_figure_6_has_a_row_a_scale():
-    found = {name: RNG.random((9, 15, 3)) for name in ("input", "predicted", "sharp")}
-    found |= {name: RNG.random((9, 15)) for name in ("before", "attention", "after", "without")}
-    figure = draw.figure6({"full": found, "half": found})
-    assert sum(bool(axis.images) for axis in figure.axes) == 2 * len(draw.COLUMNS6)
-    np.testing.assert_array_equal(figure.axes[4].images[0].get_array(), found["predicted"])
+def test_figure_6_has_a_column_a_scale_cut_at_one_place():
+    full = {name: RNG.random((24, 40, 3)) / 9 for name in ("input", "predicted", "sharp")}
+    full |= {name: RNG.random((24, 40)) for name in ("before", "attention", "after", "without")}
+    full["sharp"][20, 36] += 8
+    half = {name: values[::2, ::2] for name, values in full.items()}
+    axes = [axis for axis in draw.figure6({"full": full, "half": half}).axes if axis.images]
+    assert len(axes) == 2 * len(draw.ROWS6)
+    assert [axis.get_ylabel() for axis in axes[::2]] == list(draw.ROWS6.values())
+    left, right = ([axis.images[0].get_array() for axis in axes[i::2]] for i in range(2))
+    np.testing.assert_array_equal(left[4], full["predicted"][12:, 20:])
+    np.testing.assert_array_equal(right[4], half["predicted"][6:, 10:])
+    np.testing.assert_array_equal(right[2], half["attention"][6:, 10:])
 
 
 def test_edge_correlations():

@@ -117,14 +117,16 @@ def test_figure1_draws_printed_and_measured_points_apart():
         }
     )
     left, right = draw.figure1(table, "CPU").axes
-    assert [text.get_text() for text in left.texts] == ["SRN\n33.6 MB", "Ours\n25.1 MB"]
-    assert [text.get_text() for text in right.texts] == ["Ours\n25.1 MB"]
-    assert np.asarray(left.collections[0].get_offsets()).tolist() == [[358, 30.26]]
-    assert (
-        not draw.figure1(table[["method", "runtime_ms_printed", "psnr_db_printed", "size_mb_printed"]], "")
-        .axes[1]
-        .texts
-    )
+    assert [text.get_text() for text in left.texts] == ["SRN, 33.6 MB", "Ours, 25.1 MB"]
+    assert [text.get_text() for text in right.texts] == ["Ours, 25.1 MB"]
+    assert [text.xy for text in right.texts] == [(900.0, 28.5)]
+    discs = left.collections[0]
+    assert np.asarray(discs.get_offsets()).tolist() == [[358, 30.26], [376, 31.52]]
+    assert discs.get_sizes()[0] / discs.get_sizes()[1] == pytest.approx(33.6 / 25.1)
+    untimed = table.drop(columns="runtime_ms_measured").assign(gmacs_256=[7.0, 9.0])
+    right = draw.figure1(untimed, "").axes[1]
+    assert np.asarray(right.collections[0].get_offsets()).tolist() == [[7, 28], [9, 28.5]]
+    assert right.get_xlabel().endswith("multiply-accumulates for 256x256 (not timed: loaded)")
 
 
 def test_figure1_marks_what_is_measured_in_another_form():
@@ -133,8 +135,8 @@ def test_figure1_marks_what_is_measured_in_another_form():
     note = methods.OTHER_FORM["deblurgan_v2"]
     table = pd.DataFrame({"method": ["Kupyn et al. (DeblurGAN-v2)", "Ours"], **rows, "note": [note, ""]})
     left, right = draw.figure1(table, "CPU").axes
-    assert [text.get_text() for text in left.texts] == ["DeblurGAN-v2\n1.0 MB", "Ours\n2.0 MB"]
-    assert [text.get_text() for text in right.texts] == ["DeblurGAN-v2 †\n1.0 MB", "Ours\n2.0 MB"]
+    assert [text.get_text() for text in left.texts] == ["DeblurGAN-v2, 1 MB", "Ours, 2 MB"]
+    assert [text.get_text() for text in right.texts] == ["DeblurGAN-v2 †, 1 MB", "Ours, 2 MB"]
     assert right.get_title() == f"measured here: CPU\n† {note}"
 
 

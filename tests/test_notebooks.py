@@ -4,10 +4,14 @@ import ast
 import dis
 import json
 import logging
+import re
+import subprocess
+import sys
 from collections import defaultdict
 from types import CodeType
 
 import nbformat
+import papermill
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
@@ -143,7 +147,6 @@ def test_the_first_cells_run_again_in_one_kernel_with_another_scale(path, mini_r
 
 
 def test_a_misspelt_parameter_stops_papermill(tmp_path):
-    papermill = pytest.importorskip("papermill")
     out = tmp_path / "out.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match=r"valid parameters: scale \(str\)"):
         papermill.execute_notebook(NOTEBOOKS[0], out, {"nonsense": 1}, progress_bar=False)
@@ -235,6 +238,30 @@ def test_every_paper_with_a_notebook_has_recipes_and_a_network():
     for paper in notebooks.PAPERS:
         assert paper in models.NETWORKS
         assert set(recipes.SCALES) <= set(recipes.RECIPES[paper])
+
+
+def test_the_documented_command_checks_marked_cells_of_an_executed_copy(tmp_path):
+    """As in docs/ci.md, on a copy of a notebook that papermill ran: other cells may print what they like."""
+    guide = (paths.project_root() / "docs" / "ci.md").read_text(encoding="utf-8")
+    command = re.search(r"`\.venv/bin/(python -m pytest --nbval-lax .+) out\.ipynb`", guide)[1]
+    cells = ["seed: int = 0", "import time\nprint(time.time())", f"# {upkeep_notebooks.CHECKED}\nprint(seed + 1)"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    notebook.cells[0].metadata["tags"] = ["parameters"]
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(notebook, tmp_path / "notebook.ipynb")
+    right, wrong = tmp_path / "right.ipynb", tmp_path / "wrong.ipynb"
+    papermill.execute_notebook(tmp_path / "notebook.ipynb", right, {"seed": 7}, progress_bar=False)
+    text = right.read_text(encoding="utf-8")
+    assert text.count('"8\\n"') == 1
+    wrong.write_text(text.replace('"8\\n"', '"9\\n"'), encoding="utf-8")
+    program = [sys.executable, *command.split()[1:], "-p", "no:cacheprovider"]
+    ends = [
+        subprocess.Popen([*program, copy], cwd=tmp_path, stdout=subprocess.PIPE, text=True) for copy in (right, wrong)
+    ]
+    passed, failed = (end.communicate()[0] for end in ends)
+    assert "4 passed" in passed  # papermill's cell of parameters among them
+    assert "1 failed" in failed
+    assert [end.returncode for end in ends] == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -253,9 +253,9 @@ def device_name(device: str | torch.device = "cpu") -> str:
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def cost(name: str, variant: str = "paper") -> dict[str, float]:
-    """Parameters, sizes and MACs (256x256 and 720x1280) of the paper-size graph."""
-    network = on_meta(name, variant)
+def cost(name: str, variant: str = "paper", **overrides: Any) -> dict[str, float]:
+    """Parameters, sizes and MACs (256x256 and 720x1280) of the paper-size graph, or of one with other settings."""
+    network = on_meta(name, variant, **overrides)
     count = parameters(network)
     return {
         "parameters": count,

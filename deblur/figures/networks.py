@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deblur.figures import INK, panels, sharpest_difference
+from deblur.talk import LOADED
 
-PAPERS, OTHERS = "tab:red", "tab:blue"
+PAPERS, OTHERS = "#b01a1b", "#1a5f91"
+"""Of the five papers' networks and of others: dark enough for names on the ground of figures."""
 KINDS = {"straight": "D", "global": "o", "local": "s", "sampling": "^"}
 
 
@@ -34,22 +37,12 @@ def accuracy_against_cost(
         axis.set(xscale="log", xlabel=label, title=title, ylabel="gain over the blurred input in dB")
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.xaxis.set_minor_formatter("{x:.0f}")
-        for row, height in zip(table.itertuples(), spread(table["gain_db"], 0.045)):
-            colour = PAPERS if row.method in papers else OTHERS
+        colours = np.where(table["method"].isin(papers), PAPERS, OTHERS).tolist()
+        for row, colour in zip(table.itertuples(), colours):
             x = getattr(row, cost)
             axis.plot([x, x], [row.gain_db_lowest, row.gain_db_highest], color=colour, lw=2, alpha=0.5)
             axis.plot(x, row.gain_db, "o", color=colour, ms=5)
-            # Names stand in a column at the right, each with a line to its point: points lie close together.
-            axis.annotate(
-                row.method,
-                (x, row.gain_db),
-                (1.02, height),
-                textcoords=("axes fraction", "data"),
-                va="center",
-                fontsize=7.5,
-                color=colour,
-                arrowprops={"arrowstyle": "-", "color": "0.75", "lw": 0.5, "shrinkA": 0, "shrinkB": 3},
-            )
+        names(axis, table[cost], table["gain_db"], table["method"], colours)
         axis.axhline(0, color=INK, lw=0.6)
         for name, gain_db in (lines or {}).items():
             axis.axhline(gain_db, color=INK, lw=0.9, ls="--")
@@ -58,6 +51,51 @@ def accuracy_against_cost(
             )
     figure.tight_layout()
     return figure
+
+
+def against_cost(axis: Axes, points: pd.DataFrame, cost: str, title: str) -> None:
+    """PSNR against a cost, each point named; a logarithmic axis where costs differ much.
+
+    Args:
+        points: `label`, `cost`, `psnr_db`, `area` of the disc in pt^2, and whether it is the paper's `own`.
+        cost: what it is, with its unit.
+    """
+    from matplotlib.ticker import NullFormatter
+
+    points = points.sort_values("psnr_db")
+    colours = np.where(points["own"], PAPERS, OTHERS).tolist()
+    axis.scatter(points["cost"], points["psnr_db"], points["area"], color=colours, alpha=0.6, lw=0)
+    names(axis, points["cost"], points["psnr_db"], points["label"], colours)
+    if points["cost"].max() > 30 * points["cost"].min():  # such an axis names only the decades
+        axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.margins(0.12)
+    axis.set(xlabel=cost, ylabel="PSNR in dB")
+    axis.set_title(title, fontsize=9)
+
+
+def costs(table: pd.DataFrame, kind: str) -> tuple[pd.Series, str]:
+    """The cost of a table's networks, and what it is: `runtime_ms_<kind>`, or work that is counted where no measured
+    network was timed."""
+    times = table.get(f"runtime_ms_{kind}", pd.Series(np.nan, table.index))
+    if kind == "measured" and times.isna().all() and "gmacs_256" in table:
+        return table["gmacs_256"], f"10\N{SUPERSCRIPT NINE} multiply-accumulates for 256x256 ({LOADED})"
+    return pd.to_numeric(times, errors="coerce"), "runtime in ms"
+
+
+def names(axis: Axes, x: pd.Series, y: pd.Series, labels: Sequence[str], colours: Sequence[str]) -> None:
+    """Names of points, `y` rising, in a column at the right, each with a line to its point: points lie close."""
+    for place, height, label, colour in zip(zip(x, y), spread(y, 0.045), labels, colours, strict=True):
+        axis.annotate(
+            label,
+            place,
+            (1.02, height),
+            textcoords=("axes fraction", "data"),
+            va="center",
+            fontsize=7.5,
+            color=colour,
+            arrowprops={"arrowstyle": "-", "color": INK, "alpha": 0.4, "lw": 0.5, "shrinkA": 0, "shrinkB": 3},
+        )
 
 
 def spread(values: pd.Series, share: float) -> np.ndarray:

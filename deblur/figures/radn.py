@@ -6,51 +6,33 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur.figures import INK, Map, comparison, diagram, marked, panels, u_shape
-from deblur.figures.networks import spread
+from deblur.figures import Map, comparison, diagram, marked, panels, u_shape
+from deblur.figures.networks import against_cost, costs
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """A traced module, see `probes.graph`."""
 
-PRINTED, OURS = "#7a7a7a", "#c0392b"
+OURS = "#c0392b"
 
 
 def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
-    """Fig. 1: PSNR against runtime, the printed points, and the measured ones as a series of their own.
+    """Fig. 1: PSNR against runtime, as printed, and beside it as measured here: a point is one network.
 
     Args:
         table: Table 1 with `psnr_db_printed`, `runtime_ms_printed`, `psnr_db_measured`, `runtime_ms_measured`.
-        measured_on: size and device of the measured runtimes.
+        measured_on: what was measured, at which size and where.
     """
     from matplotlib import pyplot
-    from matplotlib.ticker import NullFormatter
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(10.5, 3.6), constrained_layout=True)
-    titles = ("as printed: 720x1280 on a Titan X", f"measured here: {measured_on}")
-    for axis, kind, colour, title in zip(axes, ("printed", "measured"), (PRINTED, OURS), titles):
-        values = table.reindex(columns=[f"runtime_ms_{kind}", f"psnr_db_{kind}"]).apply(pd.to_numeric, errors="coerce")
-        points = values.dropna().sort_values(f"runtime_ms_{kind}")
-        if points.empty:
-            axis.text(0.5, 0.5, "no times", ha="center", transform=axis.transAxes, color=INK)
-            axis.set(xticks=[], yticks=[], title=title)
-            continue
-        axis.plot(*points.to_numpy().T, "o", color=colour)
-        own = table.loc[points.index, "method"].str.startswith("RADN")
-        # Names lie beside their points, none on another.
-        for part, side in ((points[own], "right"), (points[~own], "left")):
-            if part.empty:
-                continue
-            part = part.sort_values(f"psnr_db_{kind}")
-            psnr = part[f"psnr_db_{kind}"]
-            share = 0.055 * np.ptp(points[f"psnr_db_{kind}"]) / max(np.ptp(psnr), 1e-9)
-            for (row, (x, _)), height in zip(part.iterrows(), spread(psnr, share)):
-                place = {"xytext": (-5 if side == "right" else 5, -2), "textcoords": "offset points", "ha": side}
-                axis.annotate(table.loc[row, "method"], (x, height), fontsize=7, color=INK, **place)
-        axis.set(xlabel="runtime in ms", ylabel="PSNR in dB", title=title)
-        if points.iloc[:, 0].max() > 30 * points.iloc[:, 0].min():  # a logarithmic axis names only the decades
-            axis.set_xscale("log")
-            axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.margins(x=0.38, y=0.12)
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
+    titles = {"printed": "as printed: 720x1280 on a Titan X", "measured": f"measured here: {measured_on}"}
+    for axis, (kind, title) in zip(axes, titles.items()):
+        cost, label = costs(table, kind)
+        points = pd.DataFrame(
+            {"label": table["method"], "cost": cost, "psnr_db": pd.to_numeric(table[f"psnr_db_{kind}"])}
+        )
+        points = points.assign(area=30, own=table["method"].str.startswith("RADN"))
+        against_cost(axis, points.dropna(), label, title)
     return figure
 
 

@@ -109,14 +109,60 @@ def _connect(axis: Axes, start: tuple[float, float], end: tuple[float, float], a
     axis.annotate("", ends[1], ends[0], arrowprops=style, zorder=0)
 
 
+CEM = {
+    "features": "F: skip",
+    "image": "D: blurred",
+    "coarser": "F up: coarser",
+    "cat": "join",
+    "merge_0": "conv",
+    "merge_1": "M: merged",
+    "residual": "R: residual",
+    "add": "I: predicted",
+    "residual_features": "F_r: of R",
+    "cat_1": "join",
+    "fuse": "fused",
+    "attention_0": "conv of I",
+    "attention_1": "A: attention",
+    "mul": "refined: A * fused",
+}
+"""Traced step of a CEM -> its symbol in the paper, and what it is; steps without a symbol have none there."""
+
+CSAM = {
+    "encoder1": "F1: encoder, stage 1",
+    "decoder1": "F2: decoder, stage 1",
+    "encoder2": "F3: encoder, stage 2",
+    "add": "F1 + F2",
+    "add_1": "F_sem: sum",
+    "mean": "w: mean over places",
+    **{f"mlps_{i}": f"z{i + 1}: MLP of a third" for i in range(3)},
+    "stack": "join",
+    "select": "a1, a2, a3: softmax",
+    "mul": "Y1: a1 * F1",
+    "mul_1": "Y2: a2 * F2",
+    "add_2": "Y1 + Y2",
+    "mul_2": "Y3: a3 * F3",
+    "add_3": "output: Y1 + Y2 + Y3",
+}
+"""The same of a CSAM."""
+
+
+def worded(graph: Graph, words: Mapping[str, str]) -> Graph:
+    """A traced module with other words for its nodes, a symbol on a line of its own; shapes stay."""
+    nodes, edges = graph
+    lines = {name: words[name].replace(": ", ":\n").replace(" ", "\N{NO-BREAK SPACE}") for name in nodes}
+    return {name: f"{lines[name]}\n{label.splitlines()[-1]}" for name, label in nodes.items()}, edges
+
+
 def figure2(cem: Graph) -> Figure:
-    """Fig. 2: the contextual-aware enhancement module, as traced."""
-    return diagram(*cem, "CEM: merge (M), residual image (R), prediction, attention map, gated features", columns=7)
+    """Fig. 2: the contextual-aware enhancement module, as traced, in the paper's symbols."""
+    return diagram(
+        *worded(cem, CEM), "CEM: the predicted image I makes the attention map A that gates features", columns=7
+    )
 
 
 def figure3(csam: Graph) -> Figure:
-    """Fig. 3: the cross-stage selective aggregation module, as traced."""
-    return diagram(*csam, "CSAM: aggregate, split in three, select by softmax over the branches", columns=8)
+    """Fig. 3: the cross-stage selective aggregation module, as traced, in the paper's symbols."""
+    return diagram(*worded(csam, CSAM), "CSAM: of three features, weights that sum to one choose", columns=8)
 
 
 BRANCHES = ("stage-1 encoder", "stage-1 decoder", "stage-2 encoder")
@@ -192,40 +238,49 @@ def bounded(values: np.ndarray) -> Map:
     return Map(values) if low == high else Map(values, low, high)
 
 
-COLUMNS6 = (
-    "D: input",
-    "mean |M|: before",
-    "mean A",
-    "mean |F|: after",
-    "I: predicted",
-    "Y: sharp",
-    "without CEM: skip",
-)
+ROWS6 = {
+    "input": "D: input",
+    "before": "mean |M|: before",
+    "attention": "mean A",
+    "after": "mean |F|: after",
+    "predicted": "I: predicted",
+    "sharp": "Y: sharp",
+    "without": "without CEM: skip",
+}
 
 
 def figure6(scales: Mapping[str, Mapping[str, np.ndarray]], verdicts: Mapping[str, str] = {}) -> Figure:
-    """Fig. 6: the CEMs of stage 2 at each scale. Which columns the paper draws is lost with its caption.
+    """Fig. 6: the CEMs of stage 2, a column a scale, cut out around the place where blur does most harm at full size.
+    What the paper draws is lost with its caption.
 
     Args:
-        scales: scale -> the columns' contents: images `input`, `predicted`, `sharp` (h,w,3) in [0,1]; maps `before`,
-            `attention`, `after` and, of a network without CEM, `without` (h,w).
+        scales: scale -> what the rows show, full size first: images `input`, `predicted`, `sharp` (h,w,3) in [0,1];
+            maps `before`, `attention`, `after` and, of a network without CEM, `without` (h,w).
     """
-    rows = []
-    for columns in scales.values():
-        maps = {name: bounded(columns[name]) for name in ("before", "after", "without")}
-        attention = Map(columns["attention"])
-        images = {name: np.clip(columns[name], 0, 1) for name in ("input", "predicted", "sharp")}
-        rows.append(
-            [
-                *(images["input"], maps["before"], attention, maps["after"]),
-                *(images["predicted"], images["sharp"], maps["without"]),
-            ]
-        )
+    full = next(iter(scales.values()))
+    height, width = full["sharp"].shape[:2]
+    y, x = sharpest_difference(full["input"], full["sharp"])
+    rows: list[list[np.ndarray | Map | None]] = []
+    for name in ROWS6:
+        views = [_half(columns[name], y / height, x / width) for columns in scales.values()]
+        if name in ("input", "predicted", "sharp"):
+            rows.append([np.clip(view, 0, 1) for view in views])
+        else:
+            rows.append([Map(view) if name == "attention" else bounded(view) for view in views])
     titles = []
     for scale, number in zip(scales, (3, 2, 1)):
         attention = marked("A", verdicts, "CEMs, attention", f"CEM {number} of stage 2, attention")
         titles.append(scale if attention == "A" else f"{scale}, {attention}")
-    return panels(rows, COLUMNS6, titles)
+    return panels(rows, titles, list(ROWS6.values()), width=3.4)
+
+
+def _half(values: np.ndarray, y: float, x: float) -> np.ndarray:
+    """Half the height and width of an image or map, around a place that is given as shares of both, within its rims."""
+    spans = []
+    for side, place in zip(values.shape, (y, x)):
+        start = int(np.clip(place * side - side / 4, 0, side - side // 2))
+        spans.append(slice(start, start + side // 2))
+    return values[tuple(spans)]
 
 
 def edge_correlations(images: Sequence[Mapping[str, np.ndarray]]) -> dict[str, float]:

@@ -7,39 +7,38 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from deblur import tables
-from deblur.figures import INK, Map, comparison, diagram, marked, panels, paths, u_shape
+from deblur.figures import Map, comparison, diagram, marked, panels, paths, u_shape
+from deblur.figures.networks import against_cost, costs
 
 Graph = tuple[dict[str, str], list[tuple[str, str]]]
 """What `probes.graph` gives: name -> label, and edges."""
 
 
-def figure1(table: pd.DataFrame, device: str) -> Figure:
-    """Fig. 1: quality against time, the area of a disc is the size of the weights; as printed, and as measured here.
+def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
+    """Fig. 1: quality against time, the area of a disc is the size of the weights; as printed, and as measured here: a
+    point is one network.
 
     Args:
         table: Table 2, with the columns `*_printed` and `*_measured`; rows without a measurement are only printed, and
             measurements of another form are marked. Rows of another budget do not belong here.
-        device: where `runtime_ms_measured` was measured, and at which size.
+        measured_on: what was measured, at which size and where.
     """
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(9.5, 3.6), constrained_layout=True)
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
     other = table[tables.of_other_form(table)]
     notes = "".join(f"\n† {note}" for note in other["note"].unique()) if len(other) else ""
-    titles = {"printed": "printed: GTX 1080 Ti, 720p", "measured": f"measured here: {device}{notes}"}
+    titles = {"printed": "as printed: 720p on a GTX 1080 Ti", "measured": f"measured here: {measured_on}{notes}"}
     for axis, (kind, title) in zip(axes, titles.items()):
-        names = [f"{column}_{kind}" for column in ("runtime_ms", "psnr_db", "size_mb")]
-        rows = table.reindex(columns=["method", *names]).set_index("method").astype(float).dropna()
-        for method, (time, psnr, size) in rows.iterrows():
-            colour = "tab:red" if method == "Ours" else "tab:blue"
-            axis.scatter(time, psnr, 12 * size, color=colour, alpha=0.6, lw=0)
-            name = method.partition("(")[2].rstrip(")") or method  # "Tao et al. (SRN)" is SRN
-            mark = " †" if kind == "measured" and method in [*other["method"]] else ""
-            text = f"{name}{mark}\n{size:.1f} MB"
-            axis.annotate(text, (time, psnr), (0, 12), textcoords="offset points", ha="center", fontsize=7, color=INK)
-        axis.margins(0.2, 0.3)
-        axis.set(xlabel="ms an image", ylabel="PSNR in dB")
-        axis.set_title(title, fontsize=9)
+        psnr_db, size_mb = (table[f"{name}_{kind}"].astype(float) for name in ("psnr_db", "size_mb"))
+        cost, what = costs(table, kind)
+        marks = np.where((kind == "measured") & table.index.isin(other.index), " †", "")
+        # "Tao et al. (SRN)" is SRN.
+        short = table["method"].str.extract(r"\((.+)\)", expand=False).fillna(table["method"])
+        label = short + marks + size_mb.map(", {:.3g} MB".format)
+        area = 600 * size_mb / size_mb.max()
+        columns = {"label": label, "cost": cost, "psnr_db": psnr_db, "area": area, "own": table["method"] == "Ours"}
+        against_cost(axis, pd.DataFrame(columns).dropna(), what, title)
     return figure
 
 
