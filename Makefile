@@ -39,7 +39,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 	$(BIN)/python -m deblur.upkeep.notebooks $(SMOKE)
 	DEBLUR_RUNS=$(CURDIR)/build/runs DEBLUR_RESULTS=$(CURDIR)/build/results \
 		$(BIN)/python -m pytest -n auto --dist loadfile --nbval-lax --nbval-cell-timeout=600 $(SMOKE)

@@ -24,6 +24,7 @@ SPHINX = ROOT / "build" / "gallery-env" / "bin" / "python"
 NO_SPHINX = "no build/gallery-env: run make build/gallery-env/ready"
 with_sphinx = chromium.skipped_without(SPHINX.exists(), NO_SPHINX)
 with_chromium = chromium.skipped_without(chromium.PROGRAM, chromium.MISSING)
+pytestmark = pytest.mark.xdist_group("gallery")  # one worker builds the site, once
 
 
 @pytest.fixture(scope="module")

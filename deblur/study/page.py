@@ -35,7 +35,8 @@ A verdict belongs to a scale:
 
 It falls when all planned seeds are there. *No effect*: the 95 % interval lies within the smallest effect that matters
 (0.1 dB, or a third of the printed one). *Holds*, *fails*: it leaves out zero, on the side that the claim expects or on
-the other. *Undecided*: neither; the smallest effect that would have been seen stands beside it. *Nothing learnt*: not
+the other. *Undecided*: neither, after the correction below (an interval that leaves out zero by a little may be
+undecided); the smallest effect that would have been seen stands beside it. *Nothing learnt*: not
 even the better arm is above a Wiener filter that learns nothing. *Part inert*: most of what is looked at inside the
 networks is constant, or sends its taps off the map. What is counted holds everywhere; what is timed is decided on a GPU
 alone (`deblur study --checks`). Seeds and scenes both count as drawn at random;
