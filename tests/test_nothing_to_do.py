@@ -32,7 +32,10 @@ def nothing(tmp_path, monkeypatch):
 )
 def test_nothing_to_do(nothing, command, status, words, capsys, monkeypatch):
     monkeypatch.chdir(nothing.parent)
+    readme = paths.project_root() / "README.md"
+    before = readme.read_bytes()
     assert cli.main(command.split()) == status
+    assert readme.read_bytes() == before
     said = capsys.readouterr()
     assert said.out == ""
     assert re.fullmatch(f"deblur: .*{words}", said.err.splitlines()[-1])

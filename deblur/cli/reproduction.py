@@ -43,7 +43,7 @@ def _status(given: argparse.Namespace) -> None:
     if given.write:
         from deblur.study import page
 
-        for write in (page.write_verdicts, tables.write_status):
+        for write in (tables.write_status, page.write_verdicts):  # the first refuses where there is nothing
             say(f"wrote the table of {write()}")
     elif given.json:
         names = ("network", "gain_db", "scores", "steps", "training")
