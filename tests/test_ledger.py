@@ -464,10 +464,20 @@ def test_a_paragraph_to_cite_says_what_came_out_and_what_is_missing(effect_db, s
     rows = ledger.table(["attentive"])
     text = overview.paragraph("The network", "attentive", page._listed("attentive", rows), rows)
     assert re.search(said, text)
-    assert "would have been seen" not in text
+    assert "could see" not in text
     missing = len(making.missing(making.trainings(making.asked(["attentive"], ["breadth"]))))
     assert f"{missing} trainings of breadth" in text
     assert "Not testable here: A5." in text
+
+
+@pytest.mark.parametrize(("bound", "said"), [(0.1, "+0.02 [-0.01, +0.04] dB"), (0.001, "+0.016 [-0.010, +0.042] dB")])
+def test_effects_whose_bound_is_fine_are_told_with_a_digit_more(bound, said):
+    row = {"effect": 0.0163, "low": -0.0096, "high": 0.0422, "bound": bound, "unit": "dB", "verdict": "holds"}
+    assert overview.effect(row) == said
+    assert overview.effect(row | {"verdict": "undecided", "detectable": 0.05, "unit": ""}).endswith(
+        "0.05" + "0" * (bound < 0.02)
+    )
+    assert overview.effect(row | {"low": np.nan}) == said.partition(" [")[0] + " dB"
 
 
 def test_what_was_added_later_is_shown_and_does_not_decide():

@@ -14,6 +14,9 @@ from deblur.talk import duration
 
 LENGTH_COLUMNS = ("claim", "tier", "contrast", "printed", "bound", "seeds", "planned", "share", "effect", "low", "high")
 
+FINE = 0.02
+"""Smallest effects below it are shown with a digit more."""
+
 Listed = Sequence[tuple[Claim, Mapping[str, str]]]
 """Claims, each with its verdicts by tier, see `ledger.of_claim`."""
 
@@ -105,14 +108,21 @@ def _places(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def _told(claim: Claim, verdict: str, rows: pd.DataFrame, tier: str) -> str:
     """A claim, its verdict and the effects that decided it."""
     own = rows[(rows["claim"] == claim.id) & (rows["tier"] == tier) & rows["decides"]]
-    effects = [_interval(row) for row in own.to_dict("records") if pd.notna(row["effect"])]
+    effects = [f"{row['contrast']} {effect(row)}" for row in own.to_dict("records") if pd.notna(row["effect"])]
     return f"{claim.id} ({claim.claim.rstrip('.')}) {verdict}" + (f", {', '.join(effects)}" if effects else "")
 
 
-def _interval(row: Mapping[str, Any]) -> str:
-    seen = f", where {row['detectable']:.2f} would have been seen" if row["verdict"] == "undecided" else ""
-    unit = f" {row['unit']}".rstrip()
-    return f"{row['contrast']} {row['effect']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]{unit}{seen}"
+def effect(row: Mapping[str, Any]) -> str:
+    """A measured effect of a row of `ledger.table` with its interval, and what could have been seen if undecided."""
+    digits = digits_of(row)
+    between = "" if pd.isna(row["low"]) else f" [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    seen = f", could see {row['detectable']:.{digits}f}" if row["verdict"] == "undecided" else ""
+    return f"{row['effect']:+.{digits}f}{between} {row['unit']}".rstrip() + seen
+
+
+def digits_of(row: Mapping[str, Any]) -> int:
+    """With how many digits a row's effects are told."""
+    return 2 if row["bound"] >= FINE else 3
 
 
 def _to_know_more(paper: str, listed: Listed) -> list[str]:

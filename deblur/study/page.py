@@ -21,9 +21,6 @@ TITLES = {
     "simplenet": "SimpleNet",
 }
 
-FINE = 0.02
-"""Smallest effects below it are shown with a digit more."""
-
 HEAD = """# What the papers claim, and what came out
 
 Written by `deblur claims --write` from the records in `results/study/`; nothing here was typed. `deblur study` makes
@@ -198,13 +195,9 @@ def effect(row: Mapping) -> str:
         return row["contrast"]
     if pd.isna(row["effect"]):
         return ""
-    digits = 2 if row["bound"] >= FINE else 3
-    between = "" if pd.isna(row["low"]) else f" [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
-    unit = "" if row["unit"] == "dB" else f" {row['unit']}".rstrip()
-    seen = f", could see {row['detectable']:.{digits}f}" if row["verdict"] == "undecided" else ""
+    half = "" if pd.isna(row["half"]) else f", {row['half']:+.{overview.digits_of(row)}f} at half its length"
     seeds = f"{row['seeds']} of {row['planned']} seeds ({row['tier']})"
-    half = "" if pd.isna(row["half"]) else f", {row['half']:+.{digits}f} at half its length"
-    return f"{row['contrast']}: {row['effect']:+.{digits}f}{between}{unit}{seen}{half}, {seeds}"
+    return f"{row['contrast']}: {overview.effect(row)}{half}, {seeds}"
 
 
 def text(papers: Sequence[str] = PAPERS) -> str:
