@@ -13,6 +13,7 @@ from torchvision.ops import deform_conv2d as operator
 from deblur.evaluation.complexity import macs, on_meta, parameters, peak_bytes, sizes
 from deblur.models import build, radn
 from deblur.models.radn import Attend, Config, Context, Encoder, SelfAttention, SelfEnsemble
+from deblur.recipes import recipe
 
 SMALL = {
     "stem": 6,
@@ -151,7 +152,8 @@ def functional(state, image, units, deformable=True, attention=True):
 
     def raised(name, x):
         weight, bias = state[f"{name}.0.weight"], state[f"{name}.0.bias"]
-        return F.conv_transpose2d(x, weight, bias, stride=2, padding=1, output_padding=1).relu()
+        x = F.conv_transpose2d(x, weight, bias, stride=2, padding=1, output_padding=1)
+        return x if name in ("up1", "up2") else x.relu()
 
     mean, deviation = (torch.tensor(values).to(image).view(3, 1, 1) for values in radn.IMAGENET)
     folded = F.pixel_unshuffle((image - mean) / deviation, 2)
@@ -260,6 +262,27 @@ def test_a_fresh_network_returns_its_input(variant):
             image = torch.rand(2, 3, height, width)
             with torch.no_grad():
                 assert torch.equal(mode(image)[0], image)
+
+
+@pytest.mark.parametrize("variant", ["paper", "table1_radn2", "table1_radn4"])
+@pytest.mark.parametrize("shift", [-100.0, 100.0])
+@pytest.mark.parametrize(("raised", "module"), [("up1", "ddm2"), ("up2", "ddm3")])
+def test_no_bias_kills_a_channel_before_batch_normalisation(variant, shift, raised, module):
+    # After a ReLU a channel may be nearly always zero; BN then divides its rare values by next to nothing.
+    network = build("radn", variant, **recipe("radn").config).train()
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    seen = []
+    network.body.get_submodule(module)[0].units[0][0].register_forward_hook(
+        lambda _, __, made: seen.append(made.detach())
+    )
+    network(image)
+    deconvolution = network.body.get_submodule(raised)[0]
+    with torch.no_grad():
+        deconvolution.bias += shift
+    network(image)
+    before, after = (made[:, : deconvolution.out_channels] for made in seen)
+    assert before.std((0, 2, 3)).min() > 0.9
+    torch.testing.assert_close(before, after, rtol=0, atol=0.01)
 
 
 def test_a_fresh_networks_other_weights_are_not_zero():
