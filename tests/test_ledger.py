@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -433,6 +434,22 @@ def test_of_one_seed_no_interval_is_told_or_drawn():
     assert list(drawn.axes[0].lines[-1].get_ydata()) == list(table["effect"])
     pyplot.close(drawn)
     assert lengths(overview.by_length("radn")) is None
+
+
+def test_effects_are_drawn_against_length_where_a_paper_prints_none(monkeypatch):
+    study(0.5)
+    measured = ledger.measured
+
+    def without_printed(contrast):
+        return replace(measured(contrast), contrast=replace(contrast, printed_db=None))
+
+    monkeypatch.setattr(ledger, "measured", without_printed)
+    table = overview.by_length("attentive")
+    assert len(table) == 3 * len(table[["claim", "contrast"]].drop_duplicates())
+    assert table["printed"].isna().all()
+    drawn = lengths(table)
+    assert len(drawn.axes[0].lines) == 2  # zero and the effect
+    pyplot.close(drawn)
 
 
 def test_networks_stand_between_floor_and_oracle_with_their_times():

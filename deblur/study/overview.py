@@ -30,7 +30,7 @@ def by_length(paper: str) -> pd.DataFrame:
         for share, effect in one.at.items():
             interval = effect.interval if np.isfinite(effect.half_width()) else (np.nan, np.nan)
             rows.append([*fixed, effect.seeds, one.planned, share, effect.mean, *interval])
-    return pd.DataFrame(rows, columns=list(LENGTH_COLUMNS))
+    return pd.DataFrame(rows, columns=list(LENGTH_COLUMNS)).astype({"printed": float})
 
 
 def networks(tier: str) -> pd.DataFrame:
