@@ -130,5 +130,6 @@ def _read(path: Path) -> dict:
 
 
 @cache
-def _data(name: str, scale: str) -> copies.Data:
-    return copies.open_data(name=name, scale=scale)
+def _data(names: str, scale: str) -> copies.Data:
+    """What was trained on: a copy, or several with " + " between them."""
+    return copies.united(*(copies.open_data(name=name, scale=scale) for name in names.split(" + ")))
