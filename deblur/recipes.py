@@ -603,7 +603,7 @@ AVERAGES = {"attentive": 0.999, "raidnet": 0.999}
 """Network -> decay of the averaged weights at bench, 0.98 for the others. An average keeps `average ** steps` of the
 weights that it starts from, which after 1,500 steps of 0.999 is 22 %."""
 
-MORE_STEPS = {"attentive": 160, "raidnet": 600, "radn": 320}
+MORE_STEPS = {"attentive": 160, "raidnet": 600, "radn": 320, "sgenet": 40, "simplenet": 40}
 """Network -> steps of a training that goes on at bench: all motion from the first step on, at a lower rate; 160 for the
 networks that are not named."""
 
