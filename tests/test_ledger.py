@@ -425,6 +425,20 @@ def test_effects_are_told_by_length_and_are_robust_where_the_last_two_agree():
     assert own["low"].iloc[2] == pytest.approx(row["low"], abs=1e-4)
 
 
+def test_the_page_says_how_much_of_the_untrained_weights_is_in_what_is_scored():
+    """The share of the first weights in an average, step by step."""
+    held = {}
+    for scale, decay, steps in (("depth", 0.998, 3000), ("breadth", 0.99, 1200)):
+        share, told = 1.0, []
+        for step in range(1, steps + 1):
+            share *= decay
+            if step in (steps // 4, steps // 2, steps):
+                told.append(f"{100 * share:.1f} %")
+        held[scale] = "in {} {} after a quarter, {} after half, {} at the end".format(scale, *told)
+    assert held["depth"] in (said := page.markdown(ledger.table()))
+    assert held["breadth"] in said
+
+
 def test_of_one_seed_no_interval_is_told_or_drawn():
     study(0.5, seeds=[0])
     table = overview.by_length("attentive")

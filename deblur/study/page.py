@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from deblur import paths, writing
+from deblur import paths, recipes, writing
 from deblur.study import ledger, overview
 from deblur.study.claims import PAPERS, TIERS, claims
 from deblur.study.overview import Listed
@@ -39,6 +39,9 @@ networks is constant, or sends its taps off the map. What is counted holds every
 alone (`deblur study --checks`). Seeds and scenes both count as drawn at random;
 contrasts of one table are corrected together (Holm). How often these rules err, and what they see, is simulated in
 `results/study/simulation.csv`.
+
+What is scored are moving averages of the weights, which hold a share of the untrained ones: {shares}. Effects early in a
+training are of networks that were held back so, all arms alike.
 """
 
 
@@ -71,13 +74,20 @@ def _ours(file: Path, start: str) -> Path:
 def markdown(rows: pd.DataFrame) -> str:
     """The page, of what `ledger.table` gives for all papers."""
     tiers = "\n".join(f"- *{name}*: {tier.words}; {tier.seeds} seeds." for name, tier in TIERS.items())
-    parts = [HEAD.format(tiers=tiers)]
+    parts = [HEAD.format(tiers=tiers, shares="; ".join(map(_untrained, TIERS)))]
     for paper in PAPERS:
         own = rows[rows["paper"] == paper]
         listed = _listed(paper, own)
         cited = overview.paragraph(TITLES[paper], paper, listed, own)
         parts += [f"## {TITLES[paper]}\n\n{summary(listed)}\n\n*To cite*: {cited}\n", _lines(listed, own)]
     return "\n".join([*parts, *filter(None, map(_networks, TIERS))])
+
+
+def _untrained(tier: str) -> str:
+    """How much of the untrained weights is in a tier's averages, after each share of a training that is looked at."""
+    recipe = recipes.recipe(PAPERS[0], scale=TIERS[tier].scale, budget="study")
+    held = [f"{100 * recipe.average ** (share * recipe.steps):.1f} %" for share in ledger.SHARES]
+    return f"in {tier} {held[0]} after a quarter, {held[1]} after half, {held[2]} at the end"
 
 
 def _networks(tier: str) -> str:
