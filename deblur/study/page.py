@@ -40,8 +40,8 @@ alone (`deblur study --checks`). Seeds and scenes both count as drawn at random;
 contrasts of one table are corrected together (Holm). How often these rules err, and what they see, is simulated in
 `results/study/simulation.csv`.
 
-What is scored are moving averages of the weights, which hold a share of the untrained ones: {shares}. Effects early in a
-training are of networks that were held back so, all arms alike.
+What is scored are moving averages of the weights, which hold a share of the untrained ones: {shares}.
+Effects early in a training are of networks that were held back so, all arms alike.
 """
 
 
