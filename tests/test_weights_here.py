@@ -127,7 +127,7 @@ def test_the_table_of_seeds_holds_the_released_one():
 
 @pytest.mark.parametrize("name", CARDS)
 def test_it_still_scores_what_its_card_says(name, monkeypatch):
-    """On a pair that the report scored: weights, code and benchmark still belong together, also where they are stale."""
+    """On a pair that the report scored: weights, code and benchmark belong together, also where weights are stale."""
     monkeypatch.setenv("DEBLUR_WEIGHTS", str(FOLDER))
     scores = pd.read_csv(paths.project_root() / "results" / "bench" / "scores.csv")
     expected = scores[scores["method"] == name].set_index("name")["psnr_db"]
