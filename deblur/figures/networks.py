@@ -30,25 +30,27 @@ def accuracy_against_cost(
         lines: gains in dB of what was not trained here -> a dashed line each, with its name.
     """
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure, axes = pyplot.subplots(1, len(tables), figsize=(6.6 * len(tables), 5.2), squeeze=False)
     for axis, (title, table) in zip(axes[0], tables.items()):
         table = table.dropna(subset=cost).sort_values("gain_db")
         axis.set(xscale="log", xlabel=label, title=title, ylabel="gain over the blurred input in dB")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter("{x:.0f}")
-        axis.xaxis.set_minor_formatter("{x:.0f}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         colours = np.where(table["method"].isin(papers), PAPERS, OTHERS).tolist()
         for row, colour in zip(table.itertuples(), colours):
             x = getattr(row, cost)
             axis.plot([x, x], [row.gain_db_lowest, row.gain_db_highest], color=colour, lw=2, alpha=0.5)
             axis.plot(x, row.gain_db, "o", color=colour, ms=5)
-        names(axis, table[cost], table["gain_db"], table["method"], colours)
         axis.axhline(0, color=INK, lw=0.6)
         for name, gain_db in (lines or {}).items():
             axis.axhline(gain_db, color=INK, lw=0.9, ls="--")
             axis.annotate(
                 name, (0.01, gain_db), xycoords=("axes fraction", "data"), va="bottom", fontsize=7.5, color=INK
             )
+        names(axis, table[cost], table["gain_db"], table["method"], colours)
     figure.tight_layout()
     return figure
 
@@ -65,11 +67,11 @@ def against_cost(axis: Axes, points: pd.DataFrame, cost: str, title: str) -> Non
     points = points.sort_values("psnr_db")
     colours = np.where(points["own"], PAPERS, OTHERS).tolist()
     axis.scatter(points["cost"], points["psnr_db"], points["area"], color=colours, alpha=0.6, lw=0)
-    names(axis, points["cost"], points["psnr_db"], points["label"], colours)
     if points["cost"].max() > 30 * points["cost"].min():  # such an axis names only the decades
         axis.set_xscale("log")
         axis.xaxis.set_minor_formatter(NullFormatter())
     axis.margins(0.12)
+    names(axis, points["cost"], points["psnr_db"], points["label"], colours)
     axis.set(xlabel=cost, ylabel="PSNR in dB")
     axis.set_title(title, fontsize=9)
 
@@ -84,8 +86,12 @@ def costs(table: pd.DataFrame, kind: str) -> tuple[pd.Series, str]:
 
 
 def names(axis: Axes, x: pd.Series, y: pd.Series, labels: Sequence[str], colours: Sequence[str]) -> None:
-    """Names of points, `y` rising, in a column at the right, each with a line to its point: points lie close."""
-    for place, height, label, colour in zip(zip(x, y), spread(y, 0.045), labels, colours, strict=True):
+    """Names of points, `y` rising, in a column at the right, each with a line to its point: points lie close.
+
+    Call it last: how far names keep apart follows from the axis.
+    """
+    heights = spread(y, 0.036 * np.ptp(axis.get_ylim()))
+    for place, height, label, colour in zip(zip(x, y), heights, labels, colours, strict=True):
         axis.annotate(
             label,
             place,
@@ -98,10 +104,10 @@ def names(axis: Axes, x: pd.Series, y: pd.Series, labels: Sequence[str], colours
         )
 
 
-def spread(values: pd.Series, share: float) -> np.ndarray:
-    """Heights for labels of rising `values`, none nearer to the next than this share of their range; order is kept."""
+def spread(values: pd.Series, apart: float) -> np.ndarray:
+    """Heights for labels of rising `values`, none nearer to the next than `apart`; order is kept."""
     heights = values.to_numpy(dtype=float)
-    least = share * max(np.ptp(heights), 1e-9) * np.arange(len(heights))
+    least = apart * np.arange(len(heights))
     raised = np.maximum.accumulate(heights - least)
     lowered = np.minimum.accumulate((heights - least)[::-1])[::-1]
     return (raised + lowered) / 2 + least
