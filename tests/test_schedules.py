@@ -110,5 +110,6 @@ def test_averaged_weights_have_forgotten_their_start(scale, budget):
     """`average ** steps` of them are those of the first step."""
     kept = {name: recipes.recipe(name, "paper", scale, budget) for name in recipes.RECIPES}
     kept = {name: found.average**found.steps if found.average else 0.0 for name, found in kept.items()}
-    assert kept.pop("raidnet") < 0.05  # its release went on from there
+    if (scale, budget) == ("bench", "main"):
+        assert kept.pop("raidnet") < 0.05  # its release went on from there
     assert max(kept.values()) < 0.003
