@@ -88,14 +88,11 @@ def by_length(scores: Mapping[tuple[str, int], pd.DataFrame], parts: int = 3) ->
 
 
 def printed_psnr() -> pd.DataFrame:
-    """PSNR on GoPro as the five papers' tables print it for the networks that are here: network, lowest, highest.
-
-    What tables print of another form of a network (`methods.OTHER_FORM`) is left out.
-    """
+    """PSNR on GoPro as the five papers' tables print it for the networks that are here: network, lowest, highest."""
     rows = []
     for paper, (number, column, ours) in PRINTED.items():
         table = tables.printed(paper, number).set_index("method")[column]
-        named = tables.peers(paper, {*methods.NETWORK_OF.values()} - methods.OTHER_FORM.keys())
+        named = tables.peers(paper, set(methods.NETWORK_OF.values()))
         rows += [(named[method], float(value)) for method, value in table.items() if method in named and value]
         number, column, method = ours
         rows.append((paper, float(tables.printed(paper, number).set_index("method").loc[method, column])))

@@ -27,9 +27,9 @@ NETWORK_OF = {
     "SVRNN": "svrnn",
     # Kupyn et al. 2018, 2019
     "DeblurGAN": "deblurgan",
-    "DeblurGAN-v2": "deblurgan_v2",
-    "DeblurGANv2": "deblurgan_v2",
-    "Kupyn et al. (DeblurGAN-v2)": "deblurgan_v2",
+    "DeblurGAN-v2": "deblurgan_v2_inception",
+    "DeblurGANv2": "deblurgan_v2_inception",
+    "Kupyn et al. (DeblurGAN-v2)": "deblurgan_v2_inception",  # by its accuracy; the size printed there is MobileNetV2's
     # Zhang et al. 2020
     "DBGAN": "dbgan",
     "Zhang et al. (Realistic Blurring)": "dbgan",
@@ -51,17 +51,13 @@ ELSEWHERE = {
     ("attentive", "DMPHN+"): ("dmphn", ("dvd",)),
     ("attentive", "Su et al. +"): ("dbn", ("dvd",)),
     ("raidnet", "SRNet*"): ("srn", ("realblur", "gopro")),
-    ("raidnet", "DeblurGANv2*"): ("deblurgan_v2", ("realblur", "gopro")),
+    ("raidnet", "DeblurGANv2*"): ("deblurgan_v2_inception", ("realblur", "gopro")),
 }
 """Paper and method -> network and the benchmarks that it is trained on, where these are not what the paper's other rows
 are trained on. BSD-B, which RAID-Net's `*` rows have too, is missing: it is no benchmark of this package."""
 
 UNLEARNT = {("attentive", "WFA"), ("attentive", "WFA+")}
 """Paper and method, where the method is at hand and learns nothing."""
-
-OTHER_FORM = {"deblurgan_v2": "measured: MobileNetV2; printed scores: Inception-ResNet-v2"}
-"""Network -> how it differs from the one whose scores are printed beside it, which is not built. Such rows are marked,
-do not count as live, and have no place in an order that is compared with the printed one."""
 
 
 def network_of(paper: str, method: str) -> str | None:

@@ -343,6 +343,14 @@ BASELINES = {
         {"backbone": 0.1, "pyramid": 8, "heads": 4},
         lr=3e-3,
     ),
+    "deblurgan_v2_inception": _baseline(
+        replace(_DEBLURGAN, betas=(0.9, 0.999)),
+        {"width": 0.125, "blocks": (2, 4), "pyramid": 32, "heads": 16},
+        {"width": 1 / 32, "blocks": (1, 1), "pyramid": 8, "heads": 4},
+        lr=3e-3,
+        crop=128,  # its unpadded layers need it; as many pixels a step as the others
+        batch=2,
+    ),
     # Steps and schedule chosen, as the paper's are those of a GAN.
     "dbgan": _baseline(
         _paper(524_000, 4, 1e-4, "mse"),
@@ -686,6 +694,7 @@ EQUAL_TIME = {
     "dmphn_stack4": 35,
     "deblurgan": 76,
     "deblurgan_v2": 130,
+    "deblurgan_v2_inception": 130,
     "dbgan": 70,
     "mtrnn": 68,
     "svrnn": 65,

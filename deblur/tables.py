@@ -18,7 +18,7 @@ import pandas as pd
 
 from deblur import paths, stale, writing
 from deblur.columns import Sheet, header, texts
-from deblur.methods import ELSEWHERE, OTHER_FORM, network_of
+from deblur.methods import ELSEWHERE, network_of
 from deblur.talk import LOADED
 from deblur.weights.cards import Card
 from deblur.weights.released import cards
@@ -109,8 +109,7 @@ def beside_printed(
     result = result.join(measurements.rename(columns={column: f"{column}_measured" for column in scores}))
     if reference is not None:
         result = _with_differences(result, reference, floor_db)
-    named = {method: network_of(paper, method) or "" for method in measured} | trained_elsewhere(paper, table)
-    notes = _reasons(paper, table) | {method: OTHER_FORM.get(named[method], "") for method in measured}
+    notes = _reasons(paper, table) | dict.fromkeys(measured, "")
     result["note"] = [OURS if method in extra else notes.get(method, PENDING) for method in result["method"]]
     if floor_db is not None and {"gain_db_measured", "steps"} <= set(result):
         trained = result["steps"].notna()  # bounds are not
@@ -124,11 +123,6 @@ def _reasons(paper: str, table: int) -> dict[str, str]:
         return {}
     rows = unmeasured().query("paper == @paper and table == @table")
     return {row.method: f"{PENDING}: {row.reason}" for row in rows.itertuples()}
-
-
-def of_other_form(table: pd.DataFrame) -> pd.Series:
-    """Which rows of a table are measured in another form than printed, see `OTHER_FORM`."""
-    return table.get("note", pd.Series("", table.index)).isin(OTHER_FORM.values())
 
 
 def _with_differences(table: pd.DataFrame, reference: str, floor_db: float | None) -> pd.DataFrame:
@@ -229,12 +223,7 @@ def sheet(table: pd.DataFrame, caption: str, columns: Sequence[str] | None = Non
 
     Args:
         columns: which to show; by default all but the citation. What the caption names once and for all is left out.
-            Methods of another form than the printed one are marked, see `OTHER_FORM`.
     """
-    other = of_other_form(table)
-    if other.any():
-        table = table.assign(method=table["method"] + np.where(other, " †", ""))
-        caption = ". † ".join([caption, *table.loc[other, "note"].unique()])
     hidden = {
         "citation",
         "tested",
@@ -385,7 +374,7 @@ def rows_live(folder: Path) -> dict[str, tuple[int, int]]:
         compared = "note" in table or any(name.endswith("_measured") for name in table)
         column = main_column(table)
         filled = in_print[column].notna() if column in in_print else pd.Series(not compared, in_print.index)
-        counts[path.stem] = (int((filled & ~of_other_form(in_print)).sum()), len(in_print))
+        counts[path.stem] = (int(filled.sum()), len(in_print))
     return counts
 
 

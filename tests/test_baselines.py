@@ -25,6 +25,7 @@ COUNTS = {
     "pss_nsc": (3_871_715, None),
     "deblurgan": (11_372_931, 11.378179),  # with biases that normalisations cancel
     "deblurgan_v2": (2_106_147, 3.3),  # with blocks of the backbone that nothing depends on
+    "deblurgan_v2_inception": (35_839_139, 60.9),  # likewise
     "dbgan": (11_588_163, 11.6),
     "mprnet": (20_127_073, 20.127073),
     "mimounet": (6_807_171, 6.81),
@@ -58,7 +59,7 @@ def test_every_baseline_is_here():
 @pytest.mark.parametrize(("name", "here", "published"), [(name, *counts) for name, counts in COUNTS.items()])
 def test_parameter_counts(name, here, published):
     assert parameters(on_meta(name)) == here
-    if published and name not in ("deblurgan", "deblurgan_v2"):
+    if published and not name.startswith("deblurgan"):
         digits = len(str(published).split(".")[1])
         assert abs(round(here / 1e6, digits) - published) < 1.5 * 10**-digits
 
@@ -118,6 +119,7 @@ def test_networks_that_add_to_the_blurred_image():
         "pss_nsc",
         "deblurgan",
         "deblurgan_v2",
+        "deblurgan_v2_inception",
         "dbgan",
         "mprnet",
         "mimounet",
@@ -387,7 +389,7 @@ def test_a_bias_before_instance_normalisation_changes_nothing():
         torch.testing.assert_close(norm(layer(x)), before, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["deblurgan", "deblurgan_v2"])
+@pytest.mark.parametrize("name", ["deblurgan", "deblurgan_v2", "deblurgan_v2_inception"])
 def test_corrections_are_bounded_by_the_tanh(name):
     network = small(name)
     blurred = torch.rand(1, 3, 33, 40)
@@ -413,6 +415,53 @@ def test_deblurgan_v2_counts_with_what_no_output_depends_on():
     biases = 3 * 128 + 64 + 32
     assert COUNTS["deblurgan_v2"][0] + unused + biases == 3_312_707
     assert f"{3_312_707 / 1e6:.1f}" == "3.3"
+
+
+def test_inception_resnet_counts_with_what_no_output_depends_on():
+    """Its last ten blocks look 1x3 and 3x1, then 1536 features classify."""
+    block = conv(2080, 192, 1, False) + conv(2080, 192, 1, False) + 3 * 192 * 224 + 3 * 224 * 256 + conv(448, 2080, 1)
+    norms = 2 * (192 + 192 + 224 + 256)
+    unused = 10 * (block + norms) + conv(2080, 1536, 1, False) + 2 * 1536 + 1536 * 1000 + 1000
+    biases = 3 * 256 + 128 + 64
+    assert unused == 25_089_192
+    assert COUNTS["deblurgan_v2_inception"][0] + unused + biases == 60_929_291
+    assert unused + parameters(on_meta("deblurgan_v2_inception").backbone) == 55_843_464  # as classifiers are counted
+
+
+def test_inception_pyramid():
+    network = on_meta("deblurgan_v2_inception").eval()
+    shapes, x = [], torch.empty(1, 3, 256, 256, device="meta")
+    for stage in network.backbone:
+        x = stage(x)
+        shapes.append(tuple(x.shape[1:]))
+    assert shapes == [(32, 127, 127), (64, 62, 62), (192, 29, 29), (1088, 14, 14), (2080, 6, 6)]
+    half, maps = network.pyramid(torch.empty(1, 3, 256, 256, device="meta"))
+    assert tuple(half.shape) == (1, 128, 128, 128)
+    assert [tuple(m.shape) for m in maps] == [(1, 256, size, size) for size in (64, 32, 16, 8)]
+
+
+@pytest.mark.parametrize("multiple", [4, 5, 9])
+def test_what_reflection_fills_up_halves_from_stage_to_stage(multiple):
+    network = small("deblurgan_v2_inception").to("meta")
+    half, maps = network.pyramid(torch.empty(1, 3, 32 * multiple, 128, device="meta"))
+    assert [tuple(m.shape[-2:]) for m in (half, *maps)] == [(2**i * multiple, 2**i * 4) for i in (4, 3, 2, 1, 0)]
+
+
+def test_an_inception_block_adds_a_fraction_of_its_branches():
+    network = small("deblurgan_v2_inception")
+    for stage, first, scale in ((3, 1, 0.17), (4, 0, 0.10)):
+        block = network.backbone[stage][first]
+        x = torch.rand(1, block.join.out_channels, 5, 6)
+        with torch.no_grad():
+            said = F.conv2d(torch.cat([branch(x) for branch in block.branches], 1), block.join.weight, block.join.bias)
+            torch.testing.assert_close(block(x), (x + scale * said).clamp(min=0))
+
+
+def test_small_images_are_padded_for_the_unpadded_layers():
+    network = small("deblurgan_v2_inception")
+    sizes = {(1, 1): (128, 128), (96, 200): (128, 256), (97, 97): (128, 128), (97, 130): (128, 160)}
+    for size, padded in sizes.items():
+        assert tuple(network.padded(torch.rand(1, 3, *size)).shape[-2:]) == padded
 
 
 def test_deblurgan_v2_pyramid():

@@ -84,7 +84,8 @@ def test_printed_scores_of_the_networks_that_are_here():
     assert found.loc["srn", "lowest"] == 30.10  # SRN's own paper says 30.26, one table less
     assert found.loc["srn", "highest"] == 30.26
     assert {"attentive", "simplenet", "mprnet", "dmphn_stack4"} <= set(found.index)
-    assert "deblurgan_v2" not in found.index  # 29.55 dB are those of another backbone
+    assert found.loc["deblurgan_v2_inception"].tolist() == [29.55, 29.55]
+    assert "deblurgan_v2" not in found.index  # no table prints scores of its MobileNet form
 
 
 def test_order_agreement_against_closed_forms():

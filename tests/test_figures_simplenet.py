@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot
 
-from deblur import methods
 from deblur.figures import simplenet as draw
 
 RNG = np.random.default_rng(11)
@@ -127,17 +126,6 @@ def test_figure1_draws_printed_and_measured_points_apart():
     right = draw.figure1(untimed, "").axes[1]
     assert np.asarray(right.collections[0].get_offsets()).tolist() == [[7, 28], [9, 28.5]]
     assert right.get_xlabel().endswith("multiply-accumulates for 256x256 (not timed: loaded)")
-
-
-def test_figure1_marks_what_is_measured_in_another_form():
-    names = product(("runtime_ms", "psnr_db", "size_mb"), ("printed", "measured"))
-    rows = {f"{name}_{kind}": [1.0, 2.0] for name, kind in names}
-    note = methods.OTHER_FORM["deblurgan_v2"]
-    table = pd.DataFrame({"method": ["Kupyn et al. (DeblurGAN-v2)", "Ours"], **rows, "note": [note, ""]})
-    left, right = draw.figure1(table, "CPU").axes
-    assert [text.get_text() for text in left.texts] == ["DeblurGAN-v2, 1 MB", "Ours, 2 MB"]
-    assert [text.get_text() for text in right.texts] == ["DeblurGAN-v2 †, 1 MB", "Ours, 2 MB"]
-    assert right.get_title() == f"measured here: CPU\n† {note}"
 
 
 def test_figure7_has_five_columns_and_leaves_unknown_ways_empty():

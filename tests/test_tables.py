@@ -32,7 +32,7 @@ PRINTED = {
     "radn/table2.csv": "dbd7be353c3c656e",
     "sgenet/table1.csv": "a9181ea23ce5340b",
     "unmeasured.csv": "fc72208ce88115f7",
-    "comparison/sizes.csv": "9b772e742add7988",
+    "comparison/sizes.csv": "6126d4c0b031ccc7",
 }
 
 
@@ -222,37 +222,6 @@ def test_a_paper_may_mean_another_network_by_a_name(tmp_path, monkeypatch):
     }
 
 
-MARKED = "measured: MobileNetV2; printed scores: Inception-ResNet-v2"
-
-
-@pytest.mark.parametrize(
-    ("paper", "table", "method"),
-    [
-        ("simplenet", 1, "Kupyn et al. (DeblurGAN-v2)"),
-        ("simplenet", 2, "Kupyn et al. (DeblurGAN-v2)"),
-        ("raidnet", 3, "DeblurGANv2"),
-        ("raidnet", 5, "DeblurGANv2"),
-    ],
-)
-def test_a_row_that_is_measured_in_another_form_than_printed_is_marked_and_not_live(paper, table, method, tmp_path):
-    other = next(name for name in tables.printed(paper, table)["method"] if methods.network_of(paper, name) == "srn")
-    main = tables.main_column(tables.beside_printed(paper, table, {})).removesuffix("_measured")
-    rows = {method: {main: 28.0, "psnr_db": 28.0}, other: {main: 29.0, "psnr_db": 29.0}}
-    found = tables.beside_printed(paper, table, rows)
-    notes = found.set_index("method")["note"]
-    assert notes[method] == MARKED
-    assert notes[other] == ""
-    assert tables.beside_printed(paper, table, {}).set_index("method")["note"][method] == tables.PENDING
-    (tmp_path / "tables").mkdir()
-    found.to_csv(tmp_path / "tables" / "table9.csv", index=False)
-    assert tables.rows_live(tmp_path)["table9"][0] == 1
-    html = tables.show(found, "a caption", ["method", "psnr_db_measured"]).to_html()  # without the notes
-    assert f">{method} †<" in html
-    assert f"a caption. † {MARKED}" in html
-    assert html.count("†") == 2
-    assert "†" not in tables.show(tables.beside_printed(paper, table, {other: rows[other]}), "a caption").to_html()
-
-
 def test_every_network_of_the_tables_is_built():
     assert {*methods.NETWORK_OF.values(), *methods.NETWORK_IN.values()} <= set(models.NETWORKS)
 
@@ -290,20 +259,16 @@ def is_measured(paper, table, method):
     """Whether notebooks have what measures a row at mini: the main column of its table."""
     own = table in WHOLE.get(paper, ()) or OURS.fullmatch(method) or method == "Input"
     network = tables.trained_elsewhere(paper, table).get(method) or methods.network_of(paper, method)
-    if network in methods.OTHER_FORM:
-        return False
     return bool(own or network in models.NETWORKS or (paper, method) in methods.UNLEARNT)
 
 
-def test_of_131_printed_rows_113_are_live_13_have_a_reason_and_5_measure_another_form():
+def test_of_131_printed_rows_118_are_live_and_13_have_a_reason():
     rows = [*printed_rows()]
     reasons = {(row.paper, row.table, row.method): row for row in tables.unmeasured().itertuples()}
     live = [row for row in rows if is_measured(*row) and row not in reasons]
-    other = [row for row in rows if methods.network_of(*row[::2]) in methods.OTHER_FORM]
-    other += [("raidnet", 4, "DeblurGANv2*")]
     assert reasons.keys() <= {*rows}
-    assert {*live, *reasons, *other} == {*rows}
-    assert (len(rows), len(live), len(reasons), len(other)) == (131, 113, 13, 5)
+    assert {*live, *reasons} == {*rows}
+    assert (len(rows), len(live), len(reasons)) == (131, 118, 13)
     assert not [row for row in reasons if is_measured(*row) and row[2] != "RADN2"]  # which is a variant here
     for row in reasons.values():
         assert len(row.reason) > 10
@@ -330,8 +295,7 @@ def test_a_row_without_a_network_says_why():
     assert notes["SAPHNet"].startswith("printed only: content-adaptive")
     assert notes["SRN"] == tables.PENDING
     starred = tables.beside_printed("raidnet", 4, {"DeblurGANv2*": {}, "SRNet*": {}}).set_index("method")["note"]
-    assert starred["DeblurGANv2*"] == methods.OTHER_FORM["deblurgan_v2"]
-    assert starred["SRNet*"] == ""
+    assert starred["DeblurGANv2*"] == starred["SRNet*"] == ""
 
 
 def test_rows_trained_elsewhere_are_no_peers():

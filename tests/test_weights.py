@@ -56,13 +56,13 @@ class Original:
         bias = self.tensor(f"{name}.bias", out, scale=0.2 * self.unit)
         return F.conv_transpose2d(x, weight, bias, 2, 1, output_padding)
 
-    def batch_norm(self, name, x, counted=True):
+    def batch_norm(self, name, x, eps=1e-5):
         c = x.shape[1]
         affine = [self.tensor(f"{name}.{k}", c, scale=0.3, mean=m) for k, m in (("weight", 1), ("bias", 0))]
         mean = self.tensor(f"{name}.running_mean", c, scale=0.2)
         self.tensors.setdefault(f"{name}.running_var", torch.rand(c, generator=self.generator) + 0.5)
         self.fixed(f"{name}.num_batches_tracked", 7)
-        return F.batch_norm(x, mean, self.tensors[f"{name}.running_var"].double(), *affine)
+        return F.batch_norm(x, mean, self.tensors[f"{name}.running_var"].double(), *affine, eps=eps)
 
     def instance_norm(self, name, x):
         """By the image's own statistics; the running ones that the file holds too are not used."""
@@ -308,9 +308,6 @@ def deblurgan_v2(o, image):
         y = o.batch_norm(f"{name}.conv.{i + 4}", o.conv(f"{name}.conv.{i + 3}", y, out, 1, bias=False))
         return x + y if stride == 1 and out == x.shape[1] else y
 
-    def normed(name, x, out):
-        return o.instance_norm(f"{name}.1", o.conv(f"{name}.0", x, out)).relu()
-
     starts = {0: 0, 2: 1, 4: 2, 7: 3, 11: 4}
     x = image = 2 * image - 1
     name, encoded, number = "fpn.enc0.0", [], 1
@@ -338,18 +335,107 @@ def deblurgan_v2(o, image):
         o.tensors[f"fpn.features.{first + int(index)}.{rest}"] = o.tensors[name]
 
     laterals = [o.conv(f"fpn.lateral{i}", e, 128 if i else 64, 1, bias=False) for i, e in enumerate(encoded)]
+    return deblurgan_v2_pyramid(o, image, laterals)
+
+
+def deblurgan_v2_pyramid(o, image, laterals):
+    """From the features of the backbone's stages, each half as large as the one before; image in [-1,1]."""
+    filters, pyramid = laterals[0].shape[1], laterals[1].shape[1]
+
+    def normed(name, x, out):
+        return o.instance_norm(f"{name}.1", o.conv(f"{name}.0", x, out)).relu()
+
     map4 = laterals[4]
-    map3 = normed("fpn.td1", laterals[3] + up(map4), 128)
-    map2 = normed("fpn.td2", laterals[2] + up(map3), 128)
-    map1 = normed("fpn.td3", laterals[1] + up(map2), 128)
+    map3 = normed("fpn.td1", laterals[3] + up(map4), pyramid)
+    map2 = normed("fpn.td2", laterals[2] + up(map3), pyramid)
+    map1 = normed("fpn.td3", laterals[1] + up(map2), pyramid)
 
     def head(number, x):
-        x = o.conv(f"head{number}.block0", x, 64, bias=False).relu()
-        return up(o.conv(f"head{number}.block1", x, 64, bias=False).relu(), 2 ** (number - 1))
+        x = o.conv(f"head{number}.block0", x, filters, bias=False).relu()
+        return up(o.conv(f"head{number}.block1", x, filters, bias=False).relu(), 2 ** (number - 1))
 
     x = torch.cat([head(4, map4), head(3, map3), head(2, map2), head(1, map1)], 1)
-    x = normed("smooth2", up(normed("smooth", x, 64)) + laterals[0], 32)
+    x = normed("smooth2", up(normed("smooth", x, filters)) + laterals[0], filters // 2)
     return (image + o.conv("final", up(x), 3).tanh() + 1) / 2
+
+
+def deblurgan_v2_inception(o, image):
+    def layer(name, x, out, kernel=1, stride=1, padding=0):
+        high, wide = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+        shape = (out, x.shape[1], high, wide)
+        weight = o.tensor(f"{name}.conv.weight", *shape, scale=(2 / (x.shape[1] * high * wide)) ** 0.5)
+        return o.batch_norm(f"{name}.bn", F.conv2d(x, weight, None, stride, padding), eps=1e-3).relu()
+
+    def shrunk(x):
+        return F.max_pool2d(x, 3, 2)
+
+    def mixed_5b(name, x):
+        a = layer(f"{name}.branch0", x, 96)
+        b = layer(f"{name}.branch1.1", layer(f"{name}.branch1.0", x, 48), 64, 5, padding=2)
+        c = layer(f"{name}.branch2.1", layer(f"{name}.branch2.0", x, 64), 96, 3, padding=1)
+        c = layer(f"{name}.branch2.2", c, 96, 3, padding=1)
+        d = layer(f"{name}.branch3.1", F.avg_pool2d(x, 3, 1, 1, count_include_pad=False), 64)
+        return torch.cat([a, b, c, d], 1)
+
+    def block35(name, x):
+        a = layer(f"{name}.branch0", x, 32)
+        b = layer(f"{name}.branch1.1", layer(f"{name}.branch1.0", x, 32), 32, 3, padding=1)
+        c = layer(f"{name}.branch2.1", layer(f"{name}.branch2.0", x, 32), 48, 3, padding=1)
+        c = layer(f"{name}.branch2.2", c, 64, 3, padding=1)
+        return (x + 0.17 * o.conv(f"{name}.conv2d", torch.cat([a, b, c], 1), 320, 1)).relu()
+
+    def mixed_6a(name, x):
+        b = layer(f"{name}.branch1.1", layer(f"{name}.branch1.0", x, 256), 256, 3, padding=1)
+        return torch.cat(
+            [layer(f"{name}.branch0", x, 384, 3, 2), layer(f"{name}.branch1.2", b, 384, 3, 2), shrunk(x)], 1
+        )
+
+    def block17(name, x):
+        b = layer(f"{name}.branch1.1", layer(f"{name}.branch1.0", x, 128), 160, (1, 7), padding=(0, 3))
+        b = layer(f"{name}.branch1.2", b, 192, (7, 1), padding=(3, 0))
+        joined = torch.cat([layer(f"{name}.branch0", x, 192), b], 1)
+        return (x + 0.10 * o.conv(f"{name}.conv2d", joined, 1088, 1)).relu()
+
+    def mixed_7a(name, x):
+        a = layer(f"{name}.branch0.1", layer(f"{name}.branch0.0", x, 256), 384, 3, 2)
+        b = layer(f"{name}.branch1.1", layer(f"{name}.branch1.0", x, 256), 288, 3, 2)
+        c = layer(f"{name}.branch2.1", layer(f"{name}.branch2.0", x, 256), 288, 3, padding=1)
+        return torch.cat([a, b, layer(f"{name}.branch2.2", c, 320, 3, 2), shrunk(x)], 1)
+
+    def block8(name, x):
+        b = layer(f"{name}.branch1.1", layer(f"{name}.branch1.0", x, 192), 224, (1, 3), padding=(0, 1))
+        b = layer(f"{name}.branch1.2", b, 256, (3, 1), padding=(1, 0))
+        return x + o.conv(f"{name}.conv2d", torch.cat([layer(f"{name}.branch0", x, 192), b], 1), 2080, 1)
+
+    start, image = "fpn.inception", 2 * image - 1
+    e0 = layer(f"{start}.conv2d_1a", image, 32, 3, 2)
+    e1 = shrunk(layer(f"{start}.conv2d_2b", layer(f"{start}.conv2d_2a", e0, 32, 3), 64, 3, padding=1))
+    e2 = shrunk(layer(f"{start}.conv2d_4a", layer(f"{start}.conv2d_3b", e1, 80), 192, 3))
+    e3 = mixed_5b(f"{start}.mixed_5b", e2)
+    for i in range(10):
+        e3 = block35(f"{start}.repeat.{i}", e3)
+    e4 = e3 = mixed_6a(f"{start}.mixed_6a", e3)
+    for i in range(20):
+        e4 = block17(f"{start}.repeat_1.{i}", e4)
+    e4 = x = mixed_7a(f"{start}.mixed_7a", e4)
+    for i in range(9):
+        x = block8(f"{start}.repeat_2.{i}", x)
+    x = layer(f"{start}.conv2d_7b", block8(f"{start}.block8", x), 1536)
+    o.tensor(f"{start}.last_linear.weight", 1000, 1536)
+    o.tensor(f"{start}.last_linear.bias", 1000)
+    stages = [["conv2d_1a"], ["conv2d_2a", "conv2d_2b"], ["conv2d_3b", "conv2d_4a"], ["mixed_5b", "repeat", "mixed_6a"]]
+    for number, parts in enumerate([*stages, ["repeat_1", "mixed_7a"]]):
+        for name in [name for name in o.tensors if name.startswith(tuple(f"{start}.{part}." for part in parts))]:
+            part, rest = name.removeprefix(f"{start}.").split(".", 1)
+            index = f".{parts.index(part)}" if number else ""
+            o.tensors[f"fpn.enc{number}{index}.{rest}"] = o.tensors[name]
+
+    fill = [(0, 1, 0, 1), (1, 1, 1, 1), (1, 2, 1, 2), (1, 1, 1, 1), (1, 1, 1, 1)]
+    laterals = [
+        F.pad(o.conv(f"fpn.lateral{i}", e, 256 if i else 128, 1, bias=False), fill[i], "reflect")
+        for i, e in enumerate((e0, e1, e2, e3, e4))
+    ]
+    return deblurgan_v2_pyramid(o, image, laterals)
 
 
 def mtrnn(o, image):
@@ -429,6 +515,7 @@ GRAPHS = {
     "dmphn_stack4": (dmphn_stack4, 1, 16, 21_697_572),
     "deblurgan": (deblurgan, 1, 16, 11_378_179),
     "deblurgan_v2": (deblurgan_v2, 1, 64, 3_312_707),
+    "deblurgan_v2_inception": (deblurgan_v2_inception, 1, 128, 60_929_291),
     "mtrnn": (mtrnn, 255, 16, 2_635_523 + 24),  # two 1x1 convolutions for the mean colour
     "dbgan": (dbgan, 1, 16, 11_588_163),
     "mscnn": (mscnn, 255, 16, 11_721_321),
@@ -688,6 +775,7 @@ def test_sdnet3_is_no_stack_of_four_though_it_holds_the_same_files(tmp_path, cap
         ("nafnet", ("zeros", "16", "384 px")),
         ("nafnet_64", ("zeros", "16", "384 px")),
         ("deblurgan", ("multiples of 4", "multiples of 8", "dropout")),
+        ("deblurgan_v2_inception", ("1 to 32 px", "grey", "scores in training mode")),
         ("deblurgan_v2", ("1 to 32 px", "grey", "scores in training mode")),
         ("mscnn", ("Gaussian pyramid", "repeats the edge", "blur_gamma")),
     ],

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from deblur import tables
 from deblur.figures import Map, comparison, diagram, marked, panels, paths, u_shape
 from deblur.figures.networks import against_cost, costs
 
@@ -19,23 +18,20 @@ def figure1(table: pd.DataFrame, measured_on: str) -> Figure:
     point is one network.
 
     Args:
-        table: Table 2, with the columns `*_printed` and `*_measured`; rows without a measurement are only printed, and
-            measurements of another form are marked. Rows of another budget do not belong here.
+        table: Table 2, with the columns `*_printed` and `*_measured`; rows without a measurement are only printed.
+            Rows of another budget do not belong here.
         measured_on: what was measured, at which size and where.
     """
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
-    other = table[tables.of_other_form(table)]
-    notes = "".join(f"\n† {note}" for note in other["note"].unique()) if len(other) else ""
-    titles = {"printed": "as printed: 720p on a GTX 1080 Ti", "measured": f"measured here: {measured_on}{notes}"}
+    titles = {"printed": "as printed: 720p on a GTX 1080 Ti", "measured": f"measured here: {measured_on}"}
     for axis, (kind, title) in zip(axes, titles.items()):
         psnr_db, size_mb = (table[f"{name}_{kind}"].astype(float) for name in ("psnr_db", "size_mb"))
         cost, what = costs(table, kind)
-        marks = np.where((kind == "measured") & table.index.isin(other.index), " †", "")
         # "Tao et al. (SRN)" is SRN.
         short = table["method"].str.extract(r"\((.+)\)", expand=False).fillna(table["method"])
-        label = short + marks + size_mb.map(", {:.3g} MB".format)
+        label = short + size_mb.map(", {:.3g} MB".format)
         area = 600 * size_mb / size_mb.max()
         columns = {"label": label, "cost": cost, "psnr_db": psnr_db, "area": area, "own": table["method"] == "Ours"}
         against_cost(axis, pd.DataFrame(columns).dropna(), what, title)

@@ -29,10 +29,11 @@ Readings (stated: in the paper or in the authors' published code)
     MobileNetV2 as torchvision builds it, untrained: there is nothing to download               chosen
     Reflect padding of the image to a multiple of 32; no clamping                               chosen (theirs: always
         1 to 32 px of grey; clamped to [-1,1])
-    The paper's best numbers (29.55 dB) are those of Inception-ResNet-v2 (60.9 M), not built    stated; tables mark them
+    The paper's best numbers (29.55 dB) are those of `deblur.models.deblurgan_v2_inception`     stated
     The `identity` start (last convolution zero) is ours and belongs to the short recipes
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,17 +68,15 @@ def normed(in_channels: int, channels: int) -> nn.Sequential:
     return nn.Sequential(layer, nn.InstanceNorm2d(channels), nn.ReLU())
 
 
-class DeblurGANv2(nn.Module):
-    """The network: (N,3,H,W) in [0,1], any H and W -> the restoration."""
+class Generator(nn.Module):
+    """What both forms share, on a backbone of five stages: (N,3,H,W) in [0,1], any H and W -> the restoration."""
 
-    def __init__(self, config: Config):
+    def __init__(self, backbone: nn.ModuleList, channels: Sequence[int], pyramid: int, heads: int, init: str):
         super().__init__()
-        if config.init not in ("pytorch", "identity"):
-            raise ValueError(f"unknown init {config.init!r}; choose pytorch or identity")
-        p, h = config.pyramid, config.heads
-        layers = MobileNetV2(width_mult=config.backbone).features
-        self.backbone = nn.ModuleList(layers[first:stop] for first, stop in STAGES)
-        channels = [stage[-1].out_channels for stage in self.backbone]
+        if init not in ("pytorch", "identity"):
+            raise ValueError(f"unknown init {init!r}; choose pytorch or identity")
+        p, h = pyramid, heads
+        self.backbone = backbone
         self.laterals = nn.ModuleList(
             nn.Conv2d(c, out, 1, bias=False) for c, out in zip(channels, (h, p, p, p, p), strict=True)
         )
@@ -94,9 +93,17 @@ class DeblurGANv2(nn.Module):
         self.smooth = normed(4 * h, h)
         self.smooth2 = normed(h, h // 2)
         self.tail = nn.Conv2d(h // 2, 3, 3, padding=1)
-        if config.init == "identity":
+        if init == "identity":
             nn.init.zeros_(self.tail.weight)
             nn.init.zeros_(self.tail.bias)
+
+    def padded(self, image: Tensor) -> Tensor:
+        """The image at a size that the backbone takes."""
+        return pad_to_multiple(image, 32)
+
+    def aligned(self, laterals: list[Tensor]) -> list[Tensor]:
+        """What the pyramid takes of each stage, each of half the size of the one before."""
+        return laterals
 
     def pyramid(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The feature pyramid: features at size 1/2, and those at 1/4, 1/8, 1/16, 1/32."""
@@ -104,18 +111,29 @@ class DeblurGANv2(nn.Module):
         for stage, lateral in zip(self.backbone, self.laterals, strict=True):
             x = stage(x)
             laterals.append(lateral(x))
-        maps = [laterals[4]]
-        for mix, lateral in zip(self.mix, reversed(laterals[1:4]), strict=True):
+        half, *laterals = self.aligned(laterals)
+        maps = [laterals[3]]
+        for mix, lateral in zip(self.mix, reversed(laterals[:3]), strict=True):
             maps.insert(0, mix(lateral + twice(maps[0])))
-        return laterals[0], maps
+        return half, maps
 
     def forward(self, blurred: Tensor) -> tuple[Tensor]:
         height, width = blurred.shape[-2:]
-        half, maps = self.pyramid(2 * pad_to_multiple(blurred, 32) - 1)
+        half, maps = self.pyramid(2 * self.padded(blurred) - 1)
         joined = torch.cat([twice(head(m), 2**i) for i, (head, m) in enumerate(zip(self.heads, maps, strict=True))], 1)
         decoded = self.smooth2(twice(self.smooth(joined)) + half)
         residual = torch.tanh(self.tail(twice(decoded)))
         return (blurred + residual[..., :height, :width] / 2,)
+
+
+class DeblurGANv2(Generator):
+    """The network with MobileNetV2."""
+
+    def __init__(self, config: Config):
+        layers = MobileNetV2(width_mult=config.backbone).features
+        backbone = nn.ModuleList(layers[first:stop] for first, stop in STAGES)
+        channels = [stage[-1].out_channels for stage in backbone]
+        super().__init__(backbone, channels, config.pyramid, config.heads, config.init)
 
 
 VARIANTS: dict[str, dict] = {"paper": {}}
@@ -125,11 +143,21 @@ PARTS = {f"pyramid, size 1/{4 * 2**i}": Part(rf"heads\.{i}", spatial_mean) for i
 """Part of the design -> what stands in for it when it is taken out, see `deblur.models.parts`."""
 
 
-def _finest_first(tensors: Tensors) -> Tensors:
+def finest_first(tensors: Tensors) -> Tensors:
     """DeblurGAN-v2 joins the features of its four heads from coarse to fine, the network here from fine to coarse."""
     weight = tensors["smooth.0.weight"]
     return tensors | {"smooth.0.weight": weight.unflatten(1, (4, -1)).flip(1).flatten(1, 2)}
 
+
+PYRAMID_RENAMES = (
+    (r"^fpn\.lateral(\d)\.", r"laterals.\1."),
+    (r"^fpn\.td(\d)\.", less(1, "mix.{}.")),
+    (r"^head(\d)\.block0\.", less(1, "heads.{}.0.")),
+    (r"^head(\d)\.block1\.", less(1, "heads.{}.2.")),
+    (r"^final\.", "tail."),
+)
+PYRAMID_UNUSED = rf"(?:fpn\.td\d|smooth2?)\.(?:0\.bias|1\.{BUFFERS})"
+"""Biases that normalisations cancel, and what the normalisations would keep."""
 
 _RENAMES = (
     (r"(?<=\.1\.conv\.)(\d)(?=\.)", looked_up("0 1 3 4", "0.0 0.1 1 2")),  # the one block that does not expand
@@ -139,27 +167,24 @@ _RENAMES = (
     (r"^fpn\.features(?=\.[4-6]\.)", "backbone.2"),
     (r"^fpn\.features(?=\.(?:[7-9]|10)\.)", "backbone.3"),
     (r"^fpn\.features(?=\.1[1-5]\.)", "backbone.4"),
-    (r"^fpn\.lateral(\d)\.", r"laterals.\1."),
-    (r"^fpn\.td(\d)\.", less(1, "mix.{}.")),
-    (r"^head(\d)\.block0\.", less(1, "heads.{}.0.")),
-    (r"^head(\d)\.block1\.", less(1, "heads.{}.2.")),
-    (r"^final\.", "tail."),
 )
 
+CAUTIONS = (
+    "the project predicts and scores in training mode: its backbone normalises by each image's statistics, here by the "
+    "running ones in the file",
+    "the project always pads images by 1 to 32 px with grey, here they are reflected to a multiple of 32",
+)
+"""Of the weights of both forms."""
 
 PUBLISHED: dict[str, Published | str] = {
     "deblurgan_v2": Published(
         "VITA-Group/DeblurGANv2",
         "fpn_mobilenet.h5",
-        _RENAMES,
+        (*_RENAMES, *PYRAMID_RENAMES),
         # `enc0` to `enc4` list the backbone again; its last blocks lead nowhere.
-        unused=rf"fpn\.enc\d\..*|fpn\.features\.1[678]\..*|(?:fpn\.td\d|smooth2?)\.(?:0\.bias|1\.{BUFFERS})",
-        convert=_finest_first,
-        cautions=(
-            "the project predicts and scores in training mode: its backbone normalises by each image's statistics, "
-            "here by the running ones in the file",
-            "the project always pads images by 1 to 32 px with grey, here they are reflected to a multiple of 32",
-        ),
+        unused=rf"fpn\.enc\d\..*|fpn\.features\.1[678]\..*|{PYRAMID_UNUSED}",
+        convert=finest_first,
+        cautions=CAUTIONS,
     ),
 }
 """Network -> what its project published, or why there is nothing to import."""
