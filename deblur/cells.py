@@ -1,7 +1,7 @@
 """What cells of the papers' notebooks share: rows that bound a table, what differs from the paper, looks inside."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -181,6 +181,7 @@ def probes(paper: str, main: Run, rows: Mapping[str, Run], pairs: Sequence[offic
         where most of what is looked at says nothing), `unit`, `claimed` sign, `scenes`, `refused` share, `steps`.
     """
     asked = [probe for probe in paper_probes(paper) if probe.tier == "breadth" and probe.measure != probing.STEPS]
+    asked = [one for probe in asked for one in (probe, *_beside(probe))]
     answers = []
     for probe in asked:
         alone = {str(arm) for arm, _ in probe.needs} == {paper}
@@ -188,6 +189,19 @@ def probes(paper: str, main: Run, rows: Mapping[str, Run], pairs: Sequence[offic
         if {str(arm) for arm, _ in probe.needs} <= arms.keys():
             answers.append(_answer(probe, {arm: arms[str(arm)] for arm, _ in probe.needs}, pairs))
     return pd.DataFrame(answers)
+
+
+def _beside(probe: Probe) -> list[Probe]:
+    """The probe of other parts of the network."""
+    return [
+        replace(
+            probe,
+            name=f"{probe.name}, {part}",
+            measure=measure,
+            minus_measure=probe.minus_measure.replace(probe.measure, measure),
+        )
+        for part, measure in probing.BESIDE.get(probe.measure, {}).items()
+    ]
 
 
 def _answer(probe: Probe, arms: Mapping[Arm, Run], pairs: Sequence[official.Pair]) -> dict[str, object]:

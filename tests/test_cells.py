@@ -103,6 +103,20 @@ def test_probes_ask_one_network_of_the_main_run_and_several_of_rows(monkeypatch)
     assert beside["high"] == pytest.approx(30)  # scene by scene the same
 
 
+def test_the_directions_of_all_modules_stand_beside_that_of_the_claim(monkeypatch):
+    values = {"DDM 1 direction": 0.1, "DDM 2 direction": 0.2, "DDM 3 direction": 0.4, "x8 gain": 0.5}
+
+    def looked(run, pairs, wanted):
+        rows = [[name, pair, pair, "", values.get(name, 0.05)] for name in wanted for pair in pairs]
+        return pd.DataFrame(rows, columns=list(probing.COLUMNS))
+
+    monkeypatch.setattr(probing, "looked", looked)
+    table = cells.probes("radn", Trained("radn", 7), {}, ["x", "y", "z"]).set_index("question")
+    axes = table[table.index.str.startswith("axis of taps")]["effect"]
+    assert axes.round(9).tolist() == [0.15, 0.05, 0.35]
+    assert [name.partition("another's")[2] for name in axes.index] == ["", ", DDM 1", ", DDM 3"]
+
+
 def test_what_says_nothing_has_no_answer(monkeypatch):
     def silent(run, pairs, wanted):
         rows = [[name, pair, pair, "", np.nan if pair != "z" else 1.0] for name in wanted for pair in pairs]

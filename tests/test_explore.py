@@ -21,6 +21,7 @@ from deblur.data.loading import as_tensor
 from deblur.evaluation import probes
 from deblur.explore import controls as explore_controls
 from deblur.explore import looks
+from deblur.figures import PAPER
 from deblur.figures import explore as draw
 from deblur.weights import released
 from deblur.weights.tensors import save_weights
@@ -388,6 +389,8 @@ def test_figures_are_pictures(choice):
         made = explore.shown(figure, "what it shows")
         assert made.data[:2] == b"\xff\xd8"
         assert made.alt == "what it shows"
+        ground = np.asarray(Image.open(io.BytesIO(made.data)))[0, 0]
+        np.testing.assert_allclose(ground, int(PAPER[1:3], 16), atol=2)
 
 
 def test_the_true_field_is_drawn_as_it_is():

@@ -5,6 +5,7 @@ set.
 """
 
 import os
+import re
 import subprocess
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
@@ -121,6 +122,12 @@ def test_tables_are_escaped_and_short():
     assert "<td>1,234,567</td><td>0.1235</td>" in text
     assert "<td></td><td></td>" in text
     assert "<td>&lt;script&gt;</td><td>2</td>" in text
+
+
+def test_gains_stand_before_the_other_scores(tmp_path):
+    (tmp_path / "t.csv").write_text("psnr_db,method,gain_db,seed,gain_db_local,steps\n30,a,1,0,2,\n")
+    head = gallery._of_file(tmp_path / "t.csv").split("</thead>")[0]
+    assert re.findall("<th>(.*?)</th>", head) == ["method", "gain, dB", "gain, local, dB", "PSNR, dB"]
 
 
 def test_only_links_into_the_site_stay():

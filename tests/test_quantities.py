@@ -200,6 +200,10 @@ def test_taps_that_follow_motion(radn):
     (_, values), *_ = look.offset_direction(radn, [one, other])
     assert values["DDM 2 direction"] == pytest.approx(1, abs=1e-3)
     assert values["DDM 2 direction, other motion"] < 0.9
+    assert all(np.isnan(values[f"DDM {module} direction"]) for module in (1, 3))  # each module has its own offsets
+    bend(radn, taps, "body.ddm3")
+    (_, values), *_ = look.offset_direction(radn, [one, other])
+    assert values["DDM 3 direction"] == pytest.approx(1, abs=1e-3)
     taps[1::2] = np.array([-1, 0, 1] * 3)[:, None, None] * np.abs(dx)
     bend(radn, taps)
     assert look.offset_width(radn, one)["DDM 2 width, motion along x"] == pytest.approx(1, abs=0.02)

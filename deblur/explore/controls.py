@@ -17,7 +17,7 @@ from deblur.explore.blurs import KINDS, Choice, Exposed, photographs
 from deblur.explore.networks import Trained
 from deblur.explore.slider import CSS, address, slider
 from deblur.figures import explore as draw
-from deblur.figures import heat, panels, sharpest_difference
+from deblur.figures import PAPER, heat, panels, sharpest_difference
 from deblur.figures import raidnet as raidnet_figures
 
 
@@ -103,11 +103,11 @@ def inside_figure(maps: Mapping[str, Mapping[str, np.ndarray]], seen: Exposed) -
 
 
 def shown(figure: Figure, alt: str) -> Image:
-    """A figure for a cell's output: a JPEG on white, so that notebooks stay small and dark themes legible."""
+    """A figure for a cell's output: a JPEG, so that notebooks stay small, on a ground that both themes bear."""
     from matplotlib import pyplot
 
     stream = io.BytesIO()
-    figure.savefig(stream, format="jpeg", dpi=100, facecolor="white", bbox_inches="tight", pil_kwargs={"quality": 85})
+    figure.savefig(stream, format="jpeg", dpi=100, facecolor=PAPER, bbox_inches="tight", pil_kwargs={"quality": 85})
     pyplot.close(figure)
     return Image(data=stream.getvalue(), format="jpeg", alt=alt)
 

@@ -146,8 +146,10 @@ def _cell(value: object) -> str:
 
 
 def _of_file(path: Path, without: Iterable[str] = ("data", "protocol", "scale", "seed")) -> str:
+    """A table's file, the gains before the other scores."""
     frame = pd.read_csv(path)
-    frame = frame[[name for name in frame if name not in without and frame[name].notna().any()]]
+    shown = [name for name in frame if name not in without and frame[name].notna().any()]
+    frame = frame[sorted(shown, key=lambda name: (name != "method", not name.startswith("gain_db")))]
     cells = [columns.texts(name, frame[name]) for name in frame]
     return _table(map(columns.header, frame), zip(*cells, strict=True))
 

@@ -53,8 +53,11 @@ QUANTITIES: dict[str, Quantity] = {
     "gain on text": Quantity(look.text_gain, "dB", whole=True),
     "x8 gain": Quantity(look.ensemble_gain, "dB", whole=True),
     "DDM 2 width, motion along x": Quantity(look.offset_width, "correlation"),
-    "DDM 2 direction": Quantity(look.offset_direction, "cosine", whole=True),
-    "DDM 2 direction, other motion": Quantity(look.offset_direction, "cosine", whole=True),
+    **{
+        f"DDM {module} direction{motion}": Quantity(look.offset_direction, "cosine", whole=True)
+        for module in (1, 2, 3)
+        for motion in ("", ", other motion")
+    },
     "offset length, path": Quantity(look.offset_length, "correlation", whole=True),
     "SA residual, path": Quantity(look.attention_residual, "correlation"),
     "stage 1, global less other": Quantity(look.stages, "dB"),
@@ -72,6 +75,9 @@ QUANTITIES: dict[str, Quantity] = {
     "gain, local less global": Quantity(look.gains_by_motion, "dB"),
 }
 """Name -> what it is."""
+
+BESIDE = {"DDM 2 direction": {f"DDM {module}": f"DDM {module} direction" for module in (1, 3)}}
+"""Quantity of a claim -> the same of other parts, which notebooks show beside it."""
 
 COLUMNS = ("quantity", "name", "scene", "kind", "value")
 """Of a row; a value that was refused is missing."""

@@ -172,22 +172,29 @@ def _away(seen: Sequence[tuple[np.ndarray, float, float]]) -> bool:
 
 
 def offset_direction(network: nn.Module, views: Sequence[View]) -> Iterator[tuple[View, Values]]:
-    """Mean cosine of twice the angle between the axis of the second DDM's taps and that of motion; and that of another
-    pair's motion of the scene (R14)."""
+    """Mean cosine of twice the angle between the axis of a DDM's taps and that of motion; and that of another pair's
+    motion of the scene (R14 of the second)."""
     for number, view in enumerate(views):
         if (view.path > MOVED_PX).mean() < CAUSE:
             continue
         others = [other for other in views if other.scene == view.scene and other is not view]
         other = others[number % len(others)] if others else None
-        seen = offsets(network, view, "body.ddm2")
-        values = {"DDM 2 direction": np.nan, "DDM 2 direction, other motion": np.nan}
-        if not _away(seen):
-            axis, deviation = taps_axis([offset for offset, *_ in seen])
-            if np.percentile(deviation, 99) > STILL_PX:
-                values["DDM 2 direction"] = likeness(axis, view.truth["displacement"])
-                motion = other.truth["displacement"] if other else view.truth["displacement"] * np.nan
-                values["DDM 2 direction, other motion"] = likeness(axis, motion)
+        own = view.truth["displacement"]
+        motions = {"": own, ", other motion": other.truth["displacement"] if other else own * np.nan}
+        values = {}
+        for module in (1, 2, 3):
+            axis = moving_axis(offsets(network, view, f"body.ddm{module}"))
+            for suffix, motion in motions.items():
+                values[f"DDM {module} direction{suffix}"] = np.nan if axis is None else likeness(axis, motion)
         yield view, values
+
+
+def moving_axis(seen: Sequence[tuple[np.ndarray, float, float]]) -> np.ndarray | None:
+    """The axis (h,w) of what `offsets` gives; None where taps are off the map or stay where they are."""
+    if _away(seen):
+        return None
+    axis, deviation = taps_axis([offset for offset, *_ in seen])
+    return axis if np.percentile(deviation, 99) > STILL_PX else None
 
 
 def taps_axis(seen: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
