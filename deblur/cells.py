@@ -66,7 +66,7 @@ def showcase(data: Data) -> list[official.Pair]:
 
 def titled(method: str, run: Run) -> str:
     """A method with the steps that it was trained for, for the head of a figure's column."""
-    return f"{method}, {run.plan.recipe.steps:,} steps"
+    return f"{method}, {run.plan.steps:,} steps"
 
 
 def trained_costs(
@@ -213,7 +213,7 @@ def _answer(probe: Probe, arms: Mapping[Arm, Run], pairs: Sequence[official.Pair
     refused, effect = probing.refused(probe, looks), probing.effect(probe, looks, [0])
     row: dict[str, object] = {"claim": probe.claim, "question": probe.name, "unit": probing.unit(probe.measure)}
     row |= {"claimed": "above zero" if probe.sign > 0 else "below zero", "refused": refused}
-    row["steps"] = max(run.plan.recipe.steps for run in arms.values())
+    row["steps"] = max(run.plan.steps for run in arms.values())
     if effect is None or refused > REFUSED:
         return row | {"effect": np.nan, "low": np.nan, "high": np.nan, "scenes": 0}
     half = -stdtrit(effect.scenes - 1, ALPHA / 2) * effect.scene if effect.scenes >= FEWEST else np.nan

@@ -133,7 +133,7 @@ def measurement(
         "scale": plan.scale,
         "data": (data or plan.data).label,
         "protocol": protocol,
-        "steps": plan.recipe.steps,
+        "steps": plan.steps,
         "seed": plan.seed,
         "device": run.provenance["device"],
     }
@@ -203,7 +203,8 @@ def finish(
                 "key": run.plan.key,
                 "trained": run.provenance,
             }
-            | ({"photographs": run.plan.content["photographs"]} if "photographs" in run.plan.content else {})
+            | {name: run.plan.content[name] for name in ("photographs", "pretrained") if name in run.plan.content}
+            | ({"options": dict(run.plan.options)} if run.plan.options else {})
             | dict(measured)
             for run, measured in zip(runs, measurements, strict=True)
         ],

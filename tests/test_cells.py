@@ -76,7 +76,7 @@ class Trained:
     """A run that only knows its paper and steps."""
 
     def __init__(self, name, steps):
-        self.plan = type("Plan", (), {"name": name, "recipe": recipes.Recipe(steps, 1, 1, 1, 1.0)})
+        self.plan = type("Plan", (), {"name": name, "steps": steps})
 
     def network(self):
         return self
@@ -87,8 +87,8 @@ def test_probes_ask_one_network_of_the_main_run_and_several_of_rows(monkeypatch)
     asked = []
 
     def looked(run, pairs, wanted):
-        asked.append((run.plan.recipe.steps, sorted(wanted)))
-        rows = [[name, pair, pair, "", run.plan.recipe.steps + i] for name in wanted for i, pair in enumerate(pairs)]
+        asked.append((run.plan.steps, sorted(wanted)))
+        rows = [[name, pair, pair, "", run.plan.steps + i] for name in wanted for i, pair in enumerate(pairs)]
         return pd.DataFrame(rows, columns=list(probing.COLUMNS))
 
     monkeypatch.setattr(probing, "looked", looked)

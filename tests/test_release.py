@@ -95,6 +95,24 @@ def test_notebooks_take_released_weights_instead_of_training(run, tmp_path, monk
     assert json.loads((run.plan.folder / "recipe.json").read_text()) == run.plan.content
 
 
+def test_the_main_plan_is_that_of_released_weights_that_the_present_code_would_make(run, monkeypatch):
+    data = run.plan.data
+    assert isinstance(runs.main_plan(data, "attentive", "smoke"), runs.Plan)
+    path = release.release(run, "tiny")
+    plan = runs.main_plan(data, "attentive", "smoke")
+    assert (plan.key, plan.steps) == (run.plan.key, run.plan.recipe.steps)
+    assert isinstance(plan, runs.Listed)
+    others = {"another seed": (data, "attentive", "smoke", 1), "another network": (data, "srn", "smoke")}
+    others["another scale"] = (data, "attentive", "mini")
+    others["other data"] = (replace(data, fingerprint="other"), "attentive", "smoke")
+    for what, arguments in others.items():
+        assert type(runs.main_plan(*arguments)) is runs.Plan, what
+    card = json.loads(path.with_suffix(".json").read_text())
+    card["recipe"] |= {"key": "of other code"}
+    path.with_suffix(".json").write_text(json.dumps(card))
+    assert runs.main_plan(data, "attentive", "smoke") == run.plan
+
+
 def test_the_card_says_where_weights_come_from_and_what_tiles_change(run, tmp_path, monkeypatch):
     monkeypatch.setenv("DEBLUR_PHOTOS", str(tmp_path / "photographs"))
     (tmp_path / "photographs").mkdir()

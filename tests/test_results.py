@@ -44,12 +44,17 @@ def test_results_come_from_present_code(path):
     for entry in record["runs"]:
         trained_on = entry["trained_on"].split(" + ")
         data = copies.united(*(copies.open_data(name=name, scale=record["scale"]) for name in trained_on))
-        plan = runs.Plan(data, entry["paper"], entry["variant"], record["scale"], entry["budget"], entry["seed"])
-        # The photographs themselves are not here; what they were is written in the record.
+        plan = runs.Plan(
+            data,
+            *(entry["paper"], entry["variant"], record["scale"], entry["budget"], entry["seed"]),
+            options=entry.get("options", {}),
+        )
+        # Photographs and first weights are not here; what they were is written in the record.
         plan.__dict__["photographs"] = SimpleNamespace(fingerprint=entry.get("photographs"))
+        plan.__dict__["started_from"] = entry.get("pretrained", "")
         assert entry["key"] == plan.key, f"{entry['variant']} is stale: make reproduce PAPERS={record['paper']}"
         assert entry["trained"]["scoring"] == runs.scoring()
-        assert entry["steps"] == plan.recipe.steps
+        assert entry["steps"] == plan.recipe.steps + (entry["trained"]["steps_before"] or 0)
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=ids)

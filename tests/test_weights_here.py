@@ -43,6 +43,16 @@ def test_a_card_is_that_of_its_weights(name, monkeypatch):
     assert log["val_psnr_db"].notna().any()
 
 
+@pytest.mark.parametrize("name", [name for name in CARDS if f"weights/{name}" not in STALE])
+def test_notebooks_at_bench_train_no_network_that_is_released(name, monkeypatch):
+    monkeypatch.setenv("DEBLUR_WEIGHTS", str(FOLDER))
+    card = CARDS[name]
+    data = copies.Data("gopro", Path("none"), "blur", card["data"]["fingerprint"], "bench")
+    plan = runs.main_plan(data, name, "bench")
+    assert plan.key == card["recipe"]["key"]
+    assert plan.steps == card["recipe"]["steps"] + card["recipe"].get("steps_before", 0)
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_says_what_tiles_change(name):
     if "tile" not in CARDS[name]:

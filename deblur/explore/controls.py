@@ -16,8 +16,8 @@ from deblur.evaluation import metrics
 from deblur.explore.blurs import KINDS, Choice, Exposed, photographs
 from deblur.explore.networks import Trained
 from deblur.explore.slider import CSS, address, slider
-from deblur.figures import explore as draw
 from deblur.figures import PAPER, heat, panels, sharpest_difference
+from deblur.figures import explore as draw
 from deblur.figures import raidnet as raidnet_figures
 
 

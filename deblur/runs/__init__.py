@@ -6,7 +6,7 @@ training, data), see `plan`. A run folder under `paths.runs_dir()` holds `recipe
 `parts.csv` (what the parts of the network do) and a manifest, see `store`.
 """
 
-from deblur.runs.plan import Plan, photographs, training_part
+from deblur.runs.plan import Listed, Plan, main_plan, of_card, photographs, training_part
 from deblur.runs.pool import load_or_run
 from deblur.runs.run import FILES, PARTS, Run, bundled_scale, files, is_complete, load, parts_in, scoring, stored
 from deblur.runs.scores import (
@@ -24,6 +24,7 @@ from deblur.runs.train import train_one
 __all__ = [
     "FILES",
     "PARTS",
+    "Listed",
     "Plan",
     "Run",
     "blurred_scores",
@@ -37,6 +38,8 @@ __all__ = [
     "is_complete",
     "load",
     "load_or_run",
+    "main_plan",
+    "of_card",
     "parts_in",
     "photographs",
     "protocol_scores",

@@ -18,7 +18,7 @@ from deblur.losses import LOSSES
 from deblur.runs import store
 from deblur.runs.wiring import SOURCES, Parts, assembled, code, drawn, pretrained_code
 from deblur.schedules import SCHEDULES
-from deblur.weights import tensors
+from deblur.weights import cards, released, tensors
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ class Plan:
         if self.data.bundled and self.data.name == "gopro":
             return recipe
         return replace(recipe, data="video" if self.frames > 1 and self.data.is_video else "tree")
+
+    @property
+    def steps(self) -> int:
+        """Of the training, with those behind the weights that it starts from where they are known."""
+        return self.recipe.steps
 
     @property
     def frames(self) -> int:
@@ -146,6 +151,76 @@ class Plan:
         """What the training is made of, on the device that trains."""
         recipe = self.recipe
         return assembled(self, LOSSES[recipe.loss], SCHEDULES[recipe.schedule], SOURCES[recipe.data], device)
+
+
+@dataclass(frozen=True)
+class _Photographs(bench.Photographs):
+    """Photographs that need not be here: what they were is written down."""
+
+    listed: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        return self.listed
+
+
+@dataclass(frozen=True)
+class Listed(Plan):
+    """A training on photographs, and from weights, that need not be here: what they were is written down.
+
+    Attributes:
+        photographs_listed: their fingerprint.
+        weights_listed: what stands for the weights that it started from, "" for none.
+        steps_before: those behind these weights.
+    """
+
+    photographs_listed: str = ""
+    weights_listed: str = ""
+    steps_before: int = 0
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.steps + self.steps_before
+
+    @cached_property
+    def started_from(self) -> str:
+        return self.weights_listed
+
+    @cached_property
+    def photographs(self) -> bench.Photographs:
+        return _Photographs(listed=self.photographs_listed)
+
+
+def of_card(card: cards.Card, data: Data, seed: int | None = None) -> Listed:
+    """The training that a card says its weights are from, or the same with another seed."""
+    recipe, trained_on = card.recipe or {}, (card.data or {})["trained_on"]
+    return Listed(
+        data,
+        card.network,
+        card.variant,
+        card.scale or "",
+        "more" if "pretrained" in recipe else "main",
+        recipe["seed"] if seed is None else seed,
+        options={name: recipe[name] for name in ("precision", "compile", "accumulate") if name in recipe},
+        photographs_listed=bench.fingerprint(trained_on["photographs"]) if isinstance(trained_on, dict) else "",
+        weights_listed=recipe.get("pretrained", ""),
+        steps_before=recipe.get("steps_before") or 0,
+    )
+
+
+def main_plan(data: Data, name: str, scale: str, seed: int = 0, pretrained: str = "") -> Plan:
+    """The main training of a paper's network: the one of its released weights, where the present code would make these
+    on such data with that seed, so that nothing is left to train; else that of its recipe.
+
+    Args:
+        pretrained: as of `Plan`, for the recipe's.
+    """
+    for card in released.cards().values():
+        if (card.network, card.variant, card.scale) == (name, "paper", scale) and card.recipe:
+            plan = of_card(card, data)
+            if (plan.seed, plan.key) == (seed, card.recipe["key"]):
+                return plan
+    return Plan(data, name, "paper", scale, "main", seed, pretrained)
 
 
 def photographs(folder: str = "") -> bench.Photographs:

@@ -151,7 +151,8 @@ def _take_released(plan: Plan) -> bool:
         if card.recipe and card.recipe.get("key") == plan.key:
             folder = plan.files
             folder.write_json("recipe.json", plan.content)
-            record = {**(card.training or {}), "released": name, "precision": card.precision}
+            before = {"steps_before": card.recipe.get("steps_before")}
+            record = {**(card.training or {}), **before, "released": name, "precision": card.precision}
             folder.write_json("provenance.json", record)
             folder.write_text("log.csv", released.find(name).with_suffix(".csv").read_text(encoding="utf-8"))
             folder.write_weights(released.load(name))

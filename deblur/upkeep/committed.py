@@ -2,48 +2,20 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
 from deblur import notebooks, paths, runs
-from deblur.data import bench, copies
+from deblur.data import copies
 from deblur.runs import wiring
 from deblur.runs.plan import key_of
 from deblur.weights.cards import Card, read
 
 SEEDS = "bench/seeds.csv"
 """What `deblur.reports.seeds` writes, below results/."""
-
-
-@dataclass(frozen=True)
-class _Photographs(bench.Photographs):
-    """Photographs that need not be here: what they were is written down."""
-
-    listed: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        return self.listed
-
-
-@dataclass(frozen=True)
-class _Plan(runs.Plan):
-    """The plan of a training on such photographs, by their fingerprint, from weights that need not be here either."""
-
-    photographs_listed: str = ""
-    weights_listed: str = ""
-
-    @cached_property
-    def started_from(self) -> str:
-        return self.weights_listed
-
-    @cached_property
-    def photographs(self) -> bench.Photographs:
-        return _Photographs(listed=self.photographs_listed)
 
 
 class Training(NamedTuple):
@@ -107,22 +79,15 @@ def _row(record: dict, entry: dict) -> Training:
     """A row of a notebook's results."""
     data, scale = _data(entry["trained_on"], record["scale"]), record["scale"]
     names = entry["paper"], entry["variant"], scale, entry["budget"], entry["seed"]
-    plan = _Plan(data, *names, photographs_listed=entry.get("photographs", ""))
+    listed = {"photographs_listed": entry.get("photographs", ""), "weights_listed": entry.get("pretrained", "")}
+    plan = runs.Listed(data, *names, options=entry.get("options", {}), **listed)
     return Training(plan, entry["key"], record["data"]["fingerprint"], entry["trained"]["scoring"])
 
 
 def _released(card: Card, seed: int | None = None, key: str = "") -> Training:
     """The training of a card, or the same with another seed."""
-    recipe, scale, data = card.recipe or {}, card.scale or "", card.data or {}
-    budget = "more" if "pretrained" in recipe else "main"
-    names = card.network, card.variant, scale, budget, recipe["seed"] if seed is None else seed
-    options = {name: recipe[name] for name in ("precision", "compile", "accumulate") if name in recipe}
-    listed = {
-        "photographs_listed": bench.fingerprint(data["trained_on"]["photographs"]),
-        "weights_listed": recipe.get("pretrained", ""),
-    }
-    plan = _Plan(_data("gopro", scale), *names, options=options, **listed)
-    return Training(plan, key or recipe["key"], data["fingerprint"])
+    plan = runs.of_card(card, _data("gopro", card.scale or ""), seed)
+    return Training(plan, key or (card.recipe or {})["key"], (card.data or {})["fingerprint"])
 
 
 def _read(path: Path) -> dict:
