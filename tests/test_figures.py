@@ -123,6 +123,9 @@ def test_curves_show_each_term_and_only_the_steps_that_were_watched():
     np.testing.assert_allclose(left.lines[0].get_ydata(), [3, 2.5, 2])
     np.testing.assert_allclose(right.lines[0].get_xydata(), [[2, 20], [3, 21]])
     assert not figures.curves(log.drop(columns="val_psnr_db"), ["loss"]).axes[1].lines
+    assert {line.get_marker() for line in left.lines} == {"None"}
+    (one,) = figures.curves(log[-1:], ["loss"]).axes[0].lines  # a line through one point would not be seen
+    assert one.get_marker() == "."
     pyplot.close("all")
 
 

@@ -102,6 +102,9 @@ def test_the_main_plan_is_that_of_released_weights_that_the_present_code_would_m
     plan = runs.main_plan(data, "attentive", "smoke")
     assert (plan.key, plan.steps) == (run.plan.key, run.plan.recipe.steps)
     assert isinstance(plan, runs.Listed)
+    went_on = runs.Run(replace(plan, steps_before=100))
+    assert went_on.plan.steps == 100 + plan.recipe.steps
+    assert went_on.log()["step"].tolist() == [106, 112]
     others = {"another seed": (data, "attentive", "smoke", 1), "another network": (data, "srn", "smoke")}
     others["another scale"] = (data, "attentive", "mini")
     others["other data"] = (replace(data, fingerprint="other"), "attentive", "smoke")

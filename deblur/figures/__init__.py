@@ -253,7 +253,7 @@ def curves(log: pd.DataFrame, terms: Sequence[str]) -> Figure:
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 2.8), constrained_layout=True)
     for term in terms:
-        left.plot(log["step"], log[term].rolling(5, min_periods=1).mean(), label=term)
+        left.plot(log["step"], log[term].rolling(5, min_periods=1).mean(), ".-" if len(log) < 3 else "-", label=term)
     left.set(xlabel="step", yscale="log", title="training loss (weighted terms)")
     left.legend()
     if "val_psnr_db" in log:

@@ -39,8 +39,9 @@ class Run:
         return parts_in(self.plan.folder)
 
     def log(self) -> pd.DataFrame:
-        """Steps, losses and validation scores of the training."""
-        return pd.read_csv(self.plan.folder / "log.csv")
+        """Steps, losses and validation scores of the training; steps before it count, where they are known."""
+        log = pd.read_csv(self.plan.folder / "log.csv")
+        return log.assign(step=log["step"] + self.plan.steps - self.plan.recipe.steps)
 
     def network(self, snapshot: str | int = "") -> nn.Module:
         """The trained network, in evaluation mode; as it was at a step that was kept, or at its `best`."""
