@@ -374,7 +374,7 @@ BASELINES = {
         {"widths": (4, 4, 8), "blocks": 1, "iterations": 2},
     ),
     # Batch 64, crops of 128, 80,000 steps, 5e-3 for 24,000 of them, half of the rate each 8000 from there, flips and
-    # rotations (stated). Not built: frames at a half, a third and a quarter of their size.
+    # rotations (stated; the text is not at hand). Not built: frames at a half, a third and a quarter of their size.
     "dbn": _baseline(
         _paper(
             80_000,
