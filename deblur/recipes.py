@@ -728,6 +728,10 @@ LOSS_VARIANTS: dict[str, dict[str, dict]] = {
 }
 """Network -> variant -> arguments of its loss that make the variant."""
 
+OTHER_WIDTHS = {("raidnet", "table2_minus", "bench"): {"heads": 6}}
+"""Network, variant and scale -> differences from the scale's Config, where its widths do not go with the variant: the
+bottleneck of RAID-Net(-) has 36 channels at bench, which eight heads do not divide."""
+
 OTHER_LOSSES = {"srn": {"gradient_loss": "attentive"}}
 """Network -> variant -> the loss that makes the variant."""
 
@@ -772,7 +776,8 @@ def recipe(name: str, variant: str = "paper", scale: str = "mini", budget: str =
         studied = f"mini, {', '.join(RUNGS)}"
         raise ValueError(f"no budget {budget} at scale {scale}; study goes with {studied}, and rungs with study alone")
     base = _study(name, scale) if budget == "study" else RECIPES[name][scale]
-    base = replace(base, loss=OTHER_LOSSES.get(name, {}).get(variant, base.loss))
+    config = base.config | OTHER_WIDTHS.get((name, variant, scale), {})
+    base = replace(base, config=config, loss=OTHER_LOSSES.get(name, {}).get(variant, base.loss))
     loss_args = {**base.loss_args, **LOSS_VARIANTS.get(name, {}).get(variant, {})}
     if budget == "study":
         return replace(base, loss_args=loss_args)

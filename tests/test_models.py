@@ -121,6 +121,14 @@ def test_overrides_come_last_and_the_rest_stays(name, variant):
         assert not set(overrides) & set(module.VARIANTS[variant])
 
 
+@pytest.mark.parametrize(("name", "variant"), EVERY)
+def test_every_variant_is_built_at_every_scale(name, variant):
+    for scale in recipes.SCALES:
+        with torch.device("meta"):
+            network = models.build(name, variant, **recipes.recipe(name, variant, scale).config)
+        assert all(parameter.is_meta for parameter in network.parameters())
+
+
 def test_every_network_has_the_paper_variant_and_all_recipes():
     for name, (module, _, config) in models.NETWORKS.items():
         assert module.VARIANTS["paper"] == {}
