@@ -179,7 +179,9 @@ def reproduce(world):
         world.work()
         notebooks.check_parameters({"scale": "smoke", "data_root": "", "seed": parameters["seed"]})
         tables.save(pd.DataFrame({"seed": [parameters["seed"]]}), "smoke", "radn", "table1")
-        plan = SimpleNamespace(seed=parameters["seed"], variant="", budget="", key="", name="radn", content={})
+        plan = SimpleNamespace(
+            seed=parameters["seed"], variant="", budget="", key="", name="radn", content={}, options={}
+        )
         run = SimpleNamespace(plan=SimpleNamespace(**vars(plan), data=data), provenance={})
         rows = [{"protocol": "full_rgb8", "gain_db": 1.0}]
         notebooks.finish("radn", "smoke", data, [run], rows, ["tables/table1.csv"])
