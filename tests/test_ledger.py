@@ -537,3 +537,27 @@ def test_a_forest_shows_effects_intervals_bounds_and_printed_values():
         for wanted in ([row.low, row.high], [row.effect], [row.printed], [-row.bound, row.bound]):
             assert wanted in lines
     pyplot.close(drawn)
+
+
+@pytest.mark.parametrize(("low", "effect", "high"), [(-0.5, -0.24, 0.02), (0.01, 0.3, 0.59), (-2, -1, -0.05)])
+def test_on_a_forest_each_effect_can_be_read_and_each_interval_ends_inside(low, effect, high):
+    row = {"claim": "R6", "contrast": "attention over none", "unit": "dB", "verdict": "undecided", "printed": 0.16}
+    drawn = forest(pd.DataFrame([row | dict(low=low, effect=effect, high=high, bound=0.05, seeds=4, planned=4)]))
+    (axis,) = drawn.axes
+    left, right = axis.get_xlim()
+    assert left < low < high < right
+    assert any(0.3 < tick / effect <= 1 for tick in axis.get_xticks())  # the next one towards zero is not far
+    pyplot.close(drawn)
+
+
+@pytest.mark.parametrize("seeds", [2, 4])
+def test_intervals_of_all_planned_seeds_are_drawn_whole_against_length(seeds):
+    common = {"claim": "R7", "contrast": "deformable over ordinary", "bound": 0.06, "planned": 4, "printed": 0.18}
+    table = pd.DataFrame(
+        [common | dict(seeds=seeds, share=share, effect=0.3, low=-6.0, high=6.6) for share in (0.25, 0.5, 1)]
+    )
+    drawn = lengths(table)
+    bottom, top = drawn.axes[0].get_ylim()
+    assert (bottom < -6 and top > 6.6) == (seeds == 4)
+    assert top > 0.3
+    pyplot.close(drawn)

@@ -12,6 +12,9 @@ from deblur.figures import ABREAST, INK
 COLOURS = {"holds": "tab:blue", "fails": "tab:red", "no effect": "0.55", "undecided": "tab:orange"}
 WAITING = "0.8"
 """Of effects without a verdict."""
+LINEAR_DB = 0.1
+"""Up to here effects are drawn to one scale, beyond it to that of their logarithm."""
+TICKS = [sign * size for sign in (-1, 1) for size in (0.1, 0.3, 1, 3, 10)] + [0]
 
 
 def forest(table: pd.DataFrame) -> Figure | None:
@@ -38,11 +41,15 @@ def forest(table: pd.DataFrame) -> Figure | None:
             axis.plot(row.printed, height, "x", color=INK, ms=5)
         axis.plot([-row.bound, row.bound], [height] * 2, color=INK, lw=0.6, alpha=0.6)
     axis.axvline(0, color=INK, lw=0.6)
-    axis.set_xscale("symlog", linthresh=0.1)
+    axis.set_xscale("symlog", linthresh=LINEAR_DB, linscale=0.5)
+    low, high = axis.get_xlim()
+    axis.set_xticks([tick for tick in TICKS if low <= tick <= high])
     axis.xaxis.set_major_formatter("{x:g}")
+    axis.tick_params(axis="x", labelsize=8)
     names = [f"{row.claim}: {row.contrast} ({row.seeds} of {row.planned} seeds)" for row in rows.itertuples()]
     axis.set_yticks(np.arange(len(rows))[::-1], names, fontsize=8)
-    axis.set(xlabel="effect in dB (linear up to 0.1), and the smallest that matters", ylim=(-0.7, len(rows) - 0.3))
+    xlabel = f"effect in dB (linear up to {LINEAR_DB}), and the smallest that matters"
+    axis.set(xlabel=xlabel, ylim=(-0.7, len(rows) - 0.3))
     lines = [Line2D([], [], color=colour, lw=5, alpha=0.5, label=name) for name, colour in COLOURS.items()]
     lines += [Line2D([], [], color=WAITING, lw=5, alpha=0.5, label="seeds are missing")]
     lines += [Line2D([], [], color=INK, marker="x", ls="", ms=5, label="printed")]
@@ -52,7 +59,8 @@ def forest(table: pd.DataFrame) -> Figure | None:
 
 def lengths(table: pd.DataFrame) -> Figure | None:
     """A panel a contrast: its effect after a quarter, half and all of the trainings, with intervals where two seeds are
-    in; the printed effect dashed, the smallest that matters as a band.
+    in; the printed effect dashed, the smallest that matters as a band. Intervals of all planned seeds are whole, those
+    of fewer, which may be very wide, end at the frame.
 
     Args:
         table: of one tier, as `study.overview.by_length` gives it.
@@ -78,8 +86,9 @@ def lengths(table: pd.DataFrame) -> Figure | None:
         axis.set_title(name, fontsize=7)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    seen = table[["effect", "printed"]].abs().max().max()
-    axes[0, 0].set(ylim=(-1.6 * seen, 1.6 * seen), xticks=(0.25, 0.5, 1), xticklabels=("1/4", "1/2", "1"))
+    whole = table.loc[table["seeds"] == table["planned"], ["low", "high"]].abs().max().max()
+    top = np.nanmax([1.6 * table[["effect", "printed"]].abs().max().max(), 1.05 * whole])
+    axes[0, 0].set(ylim=(-top, top), xticks=(0.25, 0.5, 1), xticklabels=("1/4", "1/2", "1"))
     figure.supxlabel("share of the training", fontsize=8)
     figure.supylabel("effect in dB", fontsize=8)
     return figure
