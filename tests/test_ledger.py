@@ -546,7 +546,7 @@ def test_on_a_forest_each_effect_can_be_read_and_each_interval_ends_inside(low, 
     (axis,) = drawn.axes
     left, right = axis.get_xlim()
     assert left < low < high < right
-    assert any(0.3 < tick / effect <= 1 for tick in axis.get_xticks())  # the next one towards zero is not far
+    assert sum(left < tick < right and tick / effect > 0 for tick in axis.get_xticks()) >= 2  # one gives no measure
     pyplot.close(drawn)
 
 
