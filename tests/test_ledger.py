@@ -550,6 +550,15 @@ def test_on_a_forest_each_effect_can_be_read_and_each_interval_ends_inside(low, 
     pyplot.close(drawn)
 
 
+def test_a_forest_of_small_effects_has_a_measure_on_both_sides():
+    row = {"claim": "R6", "contrast": "attention over none", "unit": "dB", "verdict": "no effect", "printed": None}
+    drawn = forest(pd.DataFrame([row | dict(low=-0.01, effect=0.0, high=0.01, bound=0.02, seeds=4, planned=4)]))
+    (axis,) = drawn.axes
+    left, right = axis.get_xlim()
+    assert [tick for tick in sorted(axis.get_xticks()) if left < tick < right] == [-0.1, 0, 0.1]
+    pyplot.close(drawn)
+
+
 @pytest.mark.parametrize("seeds", [2, 4])
 def test_intervals_of_all_planned_seeds_are_drawn_whole_against_length(seeds):
     common = {"claim": "R7", "contrast": "deformable over ordinary", "bound": 0.06, "planned": 4, "printed": 0.18}

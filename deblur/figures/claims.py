@@ -42,7 +42,9 @@ def forest(table: pd.DataFrame) -> Figure | None:
         axis.plot([-row.bound, row.bound], [height] * 2, color=INK, lw=0.6, alpha=0.6)
     axis.axvline(0, color=INK, lw=0.6)
     axis.set_xscale("symlog", linthresh=LINEAR_DB, linscale=0.5)
-    low, high = axis.get_xlim()
+    left, right = axis.get_xlim()
+    low, high = min(left, -1.2 * LINEAR_DB), max(right, 1.2 * LINEAR_DB)  # two ticks beside zero at least
+    axis.set_xlim(low, high)
     axis.set_xticks([tick for tick in TICKS if low <= tick <= high])
     axis.xaxis.set_major_formatter("{x:g}")
     axis.tick_params(axis="x", labelsize=8)
