@@ -1,14 +1,16 @@
 """Training batches: two sources that agree, and samples that depend on (seed, step, index) and on nothing else."""
 
 import colorsys
+import itertools
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageEnhance
 
+from deblur import models, recipes
 from deblur.data import loading, mini, official
-from deblur.data.loading import Batches, Stored, Synthesis, Tree, random_window
+from deblur.data.loading import KEPT_STEPS, Batches, Kept, Stored, Synthesis, Tree, random_window
 
 
 class Numbered:
@@ -119,6 +121,41 @@ def test_worker_processes_give_the_same_from_both_real_sources(tree):
     for source in (tree, Synthesis()):
         batches = Batches(source, 24, 2, seed=3, edge=0.25)
         assert all(equal(found, batches[step]) for step, found in enumerate(batches.loader(0, 3, workers=2)))
+
+
+class Counted:
+    """A source that counts its crops; every instance equals itself only."""
+
+    def __init__(self):
+        self.made = 0
+
+    def crop(self, rng, size, edge=0.0):
+        self.made += 1
+        return tuple(rng.integers(256, size=(2, size, size, 3), dtype=np.uint8))
+
+
+def test_kept_batches_are_those_that_are_made_anew():
+    """Whatever is asked for, in whatever order, and whoever changed what it got."""
+    for seed, edge, augment, (rank, world) in 2 * list(
+        itertools.product((3, 4), (0.0, 0.5), (("flip_ud",), ("rot90", "flip_lr")), ((0, 1), (0, 2), (1, 2)))
+    ):
+        how = {"seed": seed, "edge": edge, "augment": augment, "rank": rank, "world": world}
+        for step in (5, 0, 5):
+            batch = Kept(Synthesis(), 24, 2, **how)[step]
+            assert equal(batch, Batches(Synthesis(), 24, 2, **how)[step])
+            for images in batch:
+                images.zero_()
+
+
+def test_a_row_is_trained_on_kept_batches_and_a_long_training_keeps_no_more_than_so_many():
+    """Each training makes its own `Batches`, as each of a worker's trainings does."""
+    source = Counted()
+    steps = max(recipes.recipe(name, "paper", "mini", "row").steps for name in models.NETWORKS)
+    for _ in range(3):
+        list(Kept(source, 4, 1, seed=0).loader(0, steps))
+    assert source.made == steps
+    list(Kept(source, 4, 1, seed=0).loader(0, 2 * KEPT_STEPS))
+    assert loading._made.cache_info().currsize == KEPT_STEPS
 
 
 # ----------------------------------------------------------------------------------------- flips and windows

@@ -75,7 +75,7 @@ def test_what_is_here_is_counted(bare, monkeypatch):
 
 
 def test_memory_and_disk_are_measured(bare, monkeypatch):
-    from deblur.photos import memory
+    from deblur import memory
 
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(memory, "usable_bytes", lambda device: 3_200_000_000)

@@ -1,11 +1,13 @@
 """Free memory: the least of what the machine, each control group around this process, and its own limits leave."""
 
 import errno
+import multiprocessing
 import os
 import platform
 import resource
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,8 +18,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from deblur import cli
-from deblur.photos import memory, tiles
+from deblur import cli, memory
+from deblur.photos import tiles
+from deblur.runs import pool
 from deblur.weights import released
 
 MB = 1_000_000
@@ -227,8 +230,8 @@ import re, resource, sys
 from dataclasses import replace
 from pathlib import Path
 import torch
-from deblur import cli
-from deblur.photos import files, memory, restoration, tiles
+from deblur import cli, memory
+from deblur.photos import files, restoration, tiles
 from deblur.weights import released
 from tests.test_memory import Hungry
 torch.set_num_threads(2)
@@ -340,16 +343,17 @@ def test_threads_are_spared_where_their_stacks_would_not_fit(room, expected, mon
     assert chosen == [expected]
 
 
-KEEPING = """
-import resource
-import torch
-from deblur.photos import memory
-
 def faults():
+    """How often the system gave a page while tensors came and went."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
         torch.empty(2**24).fill_(1.0)  # 64 MB
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+KEEPING = """
+from deblur import memory
+from tests.test_memory import faults
 
 first = faults()
 kept = memory.keep_freed()
@@ -364,6 +368,16 @@ def test_what_tensors_leave_is_kept_for_the_next_ones():
     """In a process of its own: it holds until the program ends."""
     done = subprocess.run([sys.executable, "-c", KEEPING], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of the C library of Linux")
+def test_workers_that_train_keep_it_too():
+    context = multiprocessing.get_context("spawn")
+    found = []
+    for initializer, given in ((None, ()), (pool._start_worker, (context.Value("q", 0),))):
+        with ProcessPoolExecutor(1, context, initializer=initializer, initargs=given) as workers:
+            found.append([workers.submit(faults).result() for _ in range(4)][-1])
+    assert found[1] < found[0] / 4
 
 
 def test_another_c_library_keeps_its_ways(monkeypatch):

@@ -29,7 +29,7 @@ import pandas as pd
 
 from deblur import journal, locks, paths, planning, runs, writing
 from deblur.data import copies
-from deblur.photos import memory
+from deblur import memory
 from deblur.runs import pool, provenance
 
 root = Path(sys.argv[1])

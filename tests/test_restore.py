@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import deblur
-from deblur import evaluation, models, paths, writing
+from deblur import evaluation, memory, models, paths, writing
 from deblur.errors import UsageError
 from deblur.evaluation import metrics
 from deblur.models.layers import pad_to_multiple
-from deblur.photos import drift, memory, restoration, tiles
+from deblur.photos import drift, restoration, tiles
 from deblur.reports import awkward
 from deblur.weights import released
 

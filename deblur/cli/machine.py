@@ -75,7 +75,7 @@ def _gpu() -> str:
 def _memory() -> str:
     import torch
 
-    from deblur.photos import memory
+    from deblur import memory
 
     free = shutil.disk_usage(_nearest(paths.data_dir())).free
     usable = memory.usable_bytes(torch.device("cpu"))

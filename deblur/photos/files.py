@@ -14,9 +14,10 @@ import numpy as np
 from torch import nn
 from tqdm.auto import tqdm
 
+from deblur import memory
 from deblur.data import official
 from deblur.errors import UsageError
-from deblur.photos import drift, memory, pictures, restoration, tiles
+from deblur.photos import drift, pictures, restoration, tiles
 from deblur.photos.outputs import Outputs, nearest
 from deblur.talk import duration
 from deblur.weights import released

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from deblur import memory
 from deblur.errors import UsageError
 from deblur.evaluation import Restore, complexity
-from deblur.photos import memory
 
 ALIGN = 32
 """Pixels: the coarsest stride among the networks. Tiles begin at its multiples, so that every scale samples the same

@@ -13,7 +13,7 @@ import torch
 from joblib import cpu_count
 from tqdm.auto import tqdm
 
-from deblur import paths, recipes
+from deblur import memory, paths, recipes
 from deblur.locks import locked
 from deblur.runs.plan import Plan
 from deblur.runs.progress import Trainings, tell
@@ -101,9 +101,10 @@ _steps_done: "Synchronized[int] | None" = None
 
 
 def _start_worker(done: "Synchronized[int]") -> None:
-    """In a worker: one thread, and a shared counter of steps for the parent's bar."""
+    """In a worker: one thread, memory that is kept, and a shared counter of steps for the parent's bar."""
     global _steps_done
     _steps_done = done
+    memory.keep_freed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from tqdm.auto import tqdm
 
-from deblur import evaluation, training, writing
+from deblur import evaluation, memory, training, writing
 from deblur.evaluation.complexity import device_name
 from deblur.evaluation.watch import watching
 from deblur.locks import locked
@@ -58,6 +58,7 @@ def train_one(plan: Plan, devices: str = "auto", nodes: int = 1, say: Callable[[
         Busy: with several processes, if another call makes this run; one process waits for it.
     """
     rank = int(next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0))
+    memory.keep_freed()
     fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=plan.recipe.precision)  # type: ignore[arg-type]  # Fabric checks the word
     alone = fabric.world_size == 1
     with locked(plan.folder / "lock", wait=alone) if rank == 0 else nullcontext():

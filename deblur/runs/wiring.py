@@ -61,7 +61,7 @@ def stored_windows(plan: "Plan", device: torch.device) -> tuple:
 
 def fresh_exposures(plan: "Plan", device: torch.device) -> tuple:
     """Crops of the bundled scenes, exposed anew."""
-    return losses.plain, partial(loading.Batches, loading.Synthesis())
+    return losses.plain, partial(loading.Kept, loading.Synthesis())
 
 
 def fresh_photographs(plan: "Plan", device: torch.device) -> tuple:
