@@ -139,19 +139,12 @@ def measurement(
     }
 
 
-def protocol_tables(
-    done: Mapping[str, Run | None], data: Data, protocol: str, limit: int | None = None
-) -> dict[str, pd.DataFrame]:
-    """Scores of each image of the test split of another benchmark, by its protocol.
-
-    Args:
-        done: method -> its run, or None for the blurred input; `limit` scores so many images only.
-    """
-    # Side by side, one thread each, as trainings are: half of the scoring is NumPy's and OpenCV's work on one core.
+def side_by_side(scores: Mapping[str, Callable[[], pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """Tables that are computed at once, one thread each: method -> what gives its scores."""
+    # As trainings are: half of the scoring is NumPy's and OpenCV's work on one core.
     threads = 1 if torch.cuda.is_available() else cpu_count()
     with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
-        scores = pool.map(lambda run: protocol_scores(data, protocol, run, limit), done.values())
-        return dict(zip(done, scores, strict=True))
+        return dict(zip(scores, pool.map(lambda score: score(), scores.values()), strict=True))
 
 
 def by_protocol(
@@ -165,7 +158,8 @@ def by_protocol(
     Returns:
         The summary of the blurred input, and one measurement a method with its gain over that.
     """
-    scores = protocol_tables({"blurred": None} | dict(done), data, protocol, limit)
+    asked = {"blurred": None} | dict(done)
+    scores = side_by_side({name: partial(protocol_scores, data, protocol, run, limit) for name, run in asked.items()})
     blurred, *summaries = (summarise_protocol(protocol, table) for table in scores.values())
     rows = {}
     for (method, run), summary in zip(done.items(), summaries, strict=True):
