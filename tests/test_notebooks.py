@@ -7,10 +7,12 @@ import logging
 import re
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 from types import CodeType
 
 import nbformat
+import pandas as pd
 import papermill
 import pytest
 import torch
@@ -215,6 +217,28 @@ def test_another_benchmark_by_its_protocol(mini_root, tmp_path, monkeypatch):
     assert (rows["start"]["protocol"], rows["start"]["data"]) == ("koehler_best_frame", "mini koehler")
     monkeypatch.setattr(evaluation, "score_pairs", None)
     assert notebooks.by_protocol({"start": runs.Run(plan)}, koehler, "koehler_best_frame", 2) == (blurred, rows)
+
+
+def test_scores_side_by_side_belong_to_whom_they_were_asked_for(monkeypatch):
+    """Whoever is first; each thread computes alone."""
+    monkeypatch.setattr(notebooks, "cpu_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    quick_is_there = threading.Event()
+
+    def slow():
+        assert quick_is_there.wait(30)  # one after the other it would never come
+        return pd.DataFrame({"threads": [torch.get_num_threads()]})
+
+    def quick():
+        quick_is_there.set()
+        return pd.DataFrame({"quick": [1]})
+
+    scores = notebooks.side_by_side({"slow": slow, "quick": quick})
+    assert list(scores) == ["slow", "quick"]
+    assert scores["slow"]["threads"].tolist() == [1]
+    assert scores["quick"]["quick"].tolist() == [1]
+    with pytest.raises(ZeroDivisionError):
+        notebooks.side_by_side({"quick": quick, "bad": lambda: 1 / 0})
 
 
 def test_finish_refuses_what_is_missing_empty_infinite_or_blank(tmp_path):

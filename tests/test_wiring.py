@@ -1,6 +1,7 @@
 """What a plan hands to the training loop, and that its key names all of it. The loop itself is stubbed."""
 
 import inspect
+import itertools
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -162,6 +163,19 @@ def test_the_first_batch_is_that_of_seed_crop_edge_and_augmentation(source, data
         for image, other in zip(found, expected, strict=True):
             assert image.shape == (6, 3, 40, 40)
             assert torch.equal(image, other)
+
+
+def test_rows_of_a_table_that_one_process_trains_expose_their_crops_once(data, loop, monkeypatch):
+    crops, crop = [], loading.Synthesis.crop
+    monkeypatch.setattr(loading.Synthesis, "crop", lambda *given: crops.append(given[0]) or crop(*given))
+    seen = []
+    for network, variant in (("attentive", "paper"), ("attentive", "table5_only_ca"), ("radn", "paper")):
+        options = {**UNUSUAL, "data": "synthesis", "crop": 24}  # no other test asks for these
+        train.train_plan(Plan(data, network, variant, "smoke", seed=77, options=options), Halves())
+        seen.append(list(loop["batches"].loader(0, 2)))
+    assert len(crops) == 2 * UNUSUAL["batch"]
+    for batches in seen[1:]:
+        assert all(map(torch.equal, itertools.chain(*batches), itertools.chain(*seen[0])))
 
 
 @pytest.mark.parametrize("source", wiring.SOURCES)
