@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 
 import pytest
@@ -24,6 +25,12 @@ torch.set_num_threads(1)
 def own_imported(monkeypatch):
     """The user's own imported weights, which tests else never see."""
     monkeypatch.setenv("DEBLUR_IMPORTED", _OWN_IMPORTED)  # empty counts as unset
+
+
+def pytest_runtest_setup():
+    """Batches that another test made, perhaps by code that it changed, serve nobody."""
+    if loading := sys.modules.get("deblur.data.loading"):
+        loading._made.cache_clear()
 
 
 def pytest_addoption(parser):
