@@ -27,9 +27,8 @@ for module in pkgutil.walk_packages(deblur.__path__, "deblur."):
 
 import pandas as pd
 
-from deblur import journal, locks, paths, planning, runs, writing
+from deblur import journal, locks, memory, paths, planning, runs, writing
 from deblur.data import copies
-from deblur import memory
 from deblur.runs import pool, provenance
 
 root = Path(sys.argv[1])
